@@ -1,0 +1,100 @@
+//! The attribute macros of factlog. Use them through the crate `factlog`.
+//!
+//! | macro | on | makes it |
+//! |---|---|---|
+//! | [`macro@event`] | a struct | an event: what is stored |
+//! | [`macro@value`] | a struct or an enum | a field of events |
+//! | [`macro@vocabulary`] | an enum of events | what an aggregate or a reader knows |
+//!
+//! Their output refers to one hidden module of `factlog` only. All of them take `crate = path`, for
+//! programs that know factlog by another name.
+
+use proc_macro::TokenStream;
+
+mod args;
+mod event;
+mod field;
+mod record;
+mod refuse;
+mod value;
+mod variants;
+mod vocabulary;
+
+/// Makes a struct an event.
+///
+/// ```ignore
+/// #[factlog::event(name = "flight-departed", version = 1)]
+/// #[derive(Debug, Clone, PartialEq)]
+/// pub struct FlightDeparted {
+///     pub flight: u32,
+///     pub destination: String,
+/// }
+/// ```
+///
+/// The struct stays as it is. A view `FlightDepartedView` comes with it: the event as it lies in
+/// the log, with a getter of native type for each field, and `to_owned()`.
+///
+/// - `name`: 1 to 128 of `a-z`, `0-9`, `.` and `-`. It is what identifies the event for ever; the
+///   struct may be renamed.
+/// - `version`: 1 to 65,535. A struct whose shape changes needs a new one.
+/// - `crate`: the path of factlog, if it is not `::factlog`.
+///
+/// The struct has named fields or none, and no generics. A field is a number, `bool`, `char`,
+/// `String`, `Box<str>`, `Uuid`, `Duration`, a tuple, array, `Vec`, `Option` or `Box` of these, or a
+/// type under `#[value]`. A field of a foreign type that has rkyv's traits is marked
+/// `#[fact(opaque = "name@1")]`; tools show its bytes. If its archived form holds pointers, name the
+/// way back: `#[fact(opaque = "name@1", owned = path)]`, a function from a reference to its
+/// archived form to the type.
+#[proc_macro_attribute]
+pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
+    finish(event::expand(args.into(), item.into()))
+}
+
+/// Makes a struct or an enum a field of events.
+///
+/// ```ignore
+/// #[factlog::value]
+/// #[derive(Debug, Clone, PartialEq)]
+/// pub enum Payment {
+///     Cash,
+///     Card { last_digits: u16 },
+/// }
+/// ```
+///
+/// The view of a struct is a reference to `<Name>View`, with a getter for each field: of its name;
+/// for a tuple of one field `get`; of several `get_0`, `get_1`, ... The view of an enum with data
+/// is an enum `<Name>View` of the same variants with native fields; the view of an enum without
+/// data is the enum itself, which needs `#[derive(Debug, Clone, Copy)]`.
+///
+/// A type may contain itself in a `Vec` or a `Box`, up to 128 levels.
+///
+/// - `name`: what descriptions call it; the type's identifier if not given.
+/// - `crate`: the path of factlog, if it is not `::factlog`.
+#[proc_macro_attribute]
+pub fn value(args: TokenStream, item: TokenStream) -> TokenStream {
+    finish(value::expand(args.into(), item.into()))
+}
+
+/// Makes an enum of events a vocabulary.
+///
+/// ```ignore
+/// #[factlog::vocabulary]
+/// pub enum FlightEvent {
+///     Departed(FlightDeparted),
+///     Landed(FlightLanded),
+/// }
+/// ```
+///
+/// Each variant holds one event type. The enum is never stored: its events are, each as its own
+/// type. A view `FlightEventView<'a>` comes with it: the same variants, each with a reference to
+/// the event's view, and `to_owned()`.
+///
+/// - `crate`: the path of factlog, if it is not `::factlog`.
+#[proc_macro_attribute]
+pub fn vocabulary(args: TokenStream, item: TokenStream) -> TokenStream {
+    finish(vocabulary::expand(args.into(), item.into()))
+}
+
+fn finish(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    result.unwrap_or_else(|error| error.into_compile_error()).into()
+}

@@ -1,0 +1,65 @@
+//! Bodies of the engine's own frames.
+
+use bytemuck::Zeroable;
+use uuid::Uuid;
+
+use crate::bytes::Reader;
+use crate::ids::{HistoryId, Sequence};
+use crate::raw::RawEpoch;
+
+/// The body of an EPOCH frame: a writer goes on in a segment that another epoch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochBody {
+    /// Identity of the new epoch's history.
+    pub history: HistoryId,
+    /// Wall clock, as read, in nanoseconds since the Unix epoch.
+    pub wall_clock: u64,
+}
+
+impl EpochBody {
+    /// Length in bytes.
+    pub const LEN: usize = size_of::<RawEpoch>();
+
+    /// As it is written.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        bytemuck::cast(RawEpoch {
+            history: *self.history.uuid().as_bytes(),
+            wall_clock: self.wall_clock,
+            ..RawEpoch::zeroed()
+        })
+    }
+
+    /// From a verified body; `None` if it is too short.
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let raw: RawEpoch = Reader::new(body).pod()?;
+        Some(Self {
+            history: HistoryId::new(Uuid::from_bytes(raw.history)),
+            wall_clock: raw.wall_clock,
+        })
+    }
+}
+
+/// The body of a GAP frame: sequences that were lost; the next frame goes on after the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapBody {
+    /// The first lost sequence.
+    pub first: Sequence,
+    /// The last lost sequence.
+    pub last: Sequence,
+}
+
+impl GapBody {
+    /// Length in bytes.
+    pub const LEN: usize = 16;
+
+    /// As it is written.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        bytemuck::cast([self.first.get().to_le(), self.last.get().to_le()])
+    }
+
+    /// From a verified body; `None` if it is too short or ends before it begins.
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let [first, last]: [u64; 2] = Reader::new(body).pod()?;
+        (first <= last).then_some(Self { first: Sequence::new(first), last: Sequence::new(last) })
+    }
+}

@@ -1,0 +1,16 @@
+//! Frames: the unit of commit, of checksum and of visibility.
+//!
+//! - `kind`: what a frame is for, and its flags
+//! - `parse`: unverified bytes to a [`Frame`], or the reason why not
+//! - `write`: the header and checksum over a body that already stands in place
+//! - `engine`: bodies of the engine's own frames: EPOCH, GAP
+
+mod engine;
+mod kind;
+mod parse;
+mod write;
+
+pub use engine::{EpochBody, GapBody};
+pub use kind::{FrameFlags, FrameKind};
+pub use parse::{Frame, FrameError, FrameHeader};
+pub use write::{FrameDraft, Sealed, seal_frame};

@@ -1,0 +1,107 @@
+//! What verifies behind the first place without a frame.
+//!
+//! The first bad frame is not the end: what stands behind it tells a torn tail from damage.
+
+use crate::bytes::all_zero;
+use crate::checksum::SegmentKey;
+use crate::frame::Frame;
+use crate::ids::{Epoch, Position, Sequence};
+use crate::layout::{ALIGN, FRAME_HEADER};
+
+/// What was found behind the first place without a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Residue {
+    /// Whether everything from there to where frames must end is zero.
+    pub zero: bool,
+    /// Number of frames that verify and are plausible.
+    pub frames: u32,
+    /// Offset of the first of them.
+    pub first: Option<u32>,
+    /// Greatest durable position that one of them bears witness to.
+    pub durable: Position,
+    /// Greatest epoch among them.
+    pub epoch: Epoch,
+    /// Greatest sequence after one of them.
+    pub next_sequence: Sequence,
+    /// The budget of checksum work ran out before the end was reached.
+    pub exhausted: bool,
+}
+
+/// What makes a frame behind the end implausible.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plausible {
+    pub(crate) bits: u8,
+    pub(crate) sequence: Sequence,
+}
+
+/// Looks at every 16th byte of a segment from `from` on. `bytes` is the segment from its first
+/// byte up to where frames must end; `bits` its size, `sequence` the one that was expected next.
+///
+/// A frame counts if it verifies, is durable not beyond itself, and its sequence is within reach
+/// of what can stand in a log of that length. Checksum work is bounded by eight times the bytes
+/// looked at, however the lengths in them lie.
+pub fn find_residue(
+    key: SegmentKey,
+    bytes: &[u8],
+    from: u32,
+    bits: u8,
+    sequence: Sequence,
+) -> Residue {
+    let plausible = Plausible { bits, sequence };
+    let mut residue = Residue::default();
+    let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or(&[]);
+    if all_zero(rest) {
+        return Residue { zero: true, ..residue };
+    }
+    let mut budget = rest.len().saturating_mul(8);
+    let mut offset = from.next_multiple_of(16);
+    while let Some(rest) = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)) {
+        if rest.len() < FRAME_HEADER {
+            break;
+        }
+        let step = match crate::frame::FrameHeader::parse(key, offset, rest) {
+            Err(_) => 0,
+            Ok(header) => {
+                let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
+                let Some(left) = budget.checked_sub(cost) else {
+                    residue.exhausted = true;
+                    return residue;
+                };
+                budget = left;
+                match Frame::parse(key, offset, rest) {
+                    Ok(frame) if plausible.holds(&frame, key) => {
+                        residue.count(&frame);
+                        frame.header.span
+                    }
+                    _ => 0,
+                }
+            }
+        };
+        let step = step.max(u32::try_from(ALIGN).unwrap_or(16));
+        let Some(next) = offset.checked_add(step) else { break };
+        offset = next;
+    }
+    residue
+}
+
+impl Residue {
+    fn count(&mut self, frame: &Frame<'_>) {
+        let header = &frame.header;
+        self.frames = self.frames.saturating_add(1);
+        self.first = self.first.or(Some(header.offset));
+        self.durable = self.durable.max(header.durable);
+        self.epoch = self.epoch.max(header.epoch);
+        self.next_sequence = self.next_sequence.max(header.next_sequence());
+    }
+}
+
+impl Plausible {
+    fn holds(self, frame: &Frame<'_>, key: SegmentKey) -> bool {
+        let header = &frame.header;
+        let own = Position::new(key.segment(), header.offset, self.bits);
+        let reach = self.sequence.after(1 << self.bits);
+        header.durable <= own
+            && header.sequence >= self.sequence.before()
+            && header.sequence <= reach
+    }
+}

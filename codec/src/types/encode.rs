@@ -1,0 +1,101 @@
+//! Value to payload: an rkyv archive written straight to where it will stay.
+
+use core::fmt;
+use core::mem::MaybeUninit;
+
+use rkyv::api::low::LowSerializer;
+use rkyv::api::serialize_using;
+use rkyv::rancor::Failure;
+use rkyv::ser::allocator::SubAllocator;
+use rkyv::ser::writer::Buffer;
+use rkyv::ser::{Positional, Serializer};
+
+use super::value::{MAX_POINTERS, Value};
+
+/// The serializer of payloads: a fixed buffer, fixed scratch space, no shared pointers.
+pub(super) type Encoder<'a> = LowSerializer<Buffer<'a>, SubAllocator<'a>, Failure>;
+
+/// Most bytes that are written: relative pointers, and a string's length, have fewer than 31 bits.
+const MAX_PAYLOAD: usize = 1 << 30;
+
+/// Working space for values that hold lists; one for each thread that encodes.
+///
+/// Nothing is allocated for each event. The space is asked for once and not touched before it is
+/// needed, so that it takes address space rather than memory.
+pub struct Scratch {
+    space: Box<[MaybeUninit<u8>]>,
+}
+
+/// Bytes of scratch space. A list needs a few for each of its elements that is not a plain number.
+const SCRATCH: usize = 4 << 20;
+
+impl Scratch {
+    /// Space of 4 MiB.
+    pub fn new() -> Self {
+        Self::with_size(SCRATCH)
+    }
+
+    /// Space of `bytes` bytes.
+    pub fn with_size(bytes: usize) -> Self {
+        Self { space: Box::new_uninit_slice(bytes) }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").field("bytes", &self.space.len()).finish()
+    }
+}
+
+/// Why a value was not encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// It did not fit the given space, or the scratch space.
+    NoSpace,
+    /// More than [`MAX_POINTERS`] boxes, lists or strings stand behind one another.
+    TooDeep,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSpace => write!(f, "the event does not fit the space for its payload"),
+            Self::TooDeep => write!(
+                f,
+                "the event has more than {MAX_POINTERS} boxes, lists or strings behind one another"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// Writes the archive of `value` to the start of `out`, and gives its length in bytes.
+///
+/// # Errors
+///
+/// It does not fit, or is nested too deeply.
+#[inline]
+pub fn encode<T>(value: &T, out: &mut [u8], scratch: &mut Scratch) -> Result<usize, EncodeError>
+where
+    T: Value + for<'a> rkyv::Serialize<Encoder<'a>>,
+{
+    if !T::INLINE && !value.within(MAX_POINTERS) {
+        return Err(EncodeError::TooDeep);
+    }
+    let room = out.len().min(MAX_PAYLOAD);
+    let (out, _) = out.split_at_mut_checked(room).ok_or(EncodeError::NoSpace)?;
+    let allocator = SubAllocator::new(&mut scratch.space);
+    let mut serializer = Serializer::new(Buffer::from(out), allocator, ());
+    match serialize_using::<_, Failure>(value, &mut serializer) {
+        Ok(_) => Ok(serializer.pos()),
+        Err(Failure) => Err(EncodeError::NoSpace),
+    }
+}

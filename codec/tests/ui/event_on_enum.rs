@@ -1,0 +1,7 @@
+#[factlog_codec::event(name = "moved", version = 1, crate = factlog_codec)]
+enum Moved {
+    Up,
+    Down,
+}
+
+fn main() {}

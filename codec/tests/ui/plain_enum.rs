@@ -1,0 +1,7 @@
+#[factlog_codec::value(crate = factlog_codec)]
+enum Class {
+    Economy,
+    Business,
+}
+
+fn main() {}
