@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The exit code after a command line that makes no sense.
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+/// What `--help` prints, and what follows an error in the command line.
+pub(crate) const USAGE: &str = "\
+usage: flights [--data FILE] [--dir DIR [--crash]] [--json]
+
+  --data FILE  read this table of flights: CSV with a header, plain, gzip or zstd
+               (default: New York's flights of January 2013, which are built in)
+  --dir DIR    keep the log in this directory, and go on from what it holds
+               (default: a temporary directory)
+  --crash      stop dead halfway; run again with the same --dir to see the recovery
+  --json       print one JSON object instead of the report
+  --help       print this
+";
+
+/// What to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Args {
+    /// The table to read, instead of the one that is built in.
+    pub(crate) data: Option<PathBuf>,
+    /// Where the log is kept, instead of in a temporary directory.
+    pub(crate) dir: Option<PathBuf>,
+    /// Stop dead halfway. Only with `dir`.
+    pub(crate) crash: bool,
+    /// Report as JSON.
+    pub(crate) json: bool,
+}
+
+/// A command line that makes sense.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// Print [`USAGE`] and do nothing else.
+    Help,
+    /// Run.
+    Run(Args),
+}
+
+/// A command line that makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ArgError {
+    /// There is no such option.
+    Unknown(OsString),
+    /// Something that is not an option.
+    Unexpected(OsString),
+    /// The option needs a value, and none follows.
+    NoValue(&'static str),
+    /// The option takes no value, and one was given with `=`.
+    NeedlessValue(&'static str),
+    /// The option was given before.
+    Repeated(&'static str),
+    /// `--crash` without `--dir`: there would be nothing to recover from.
+    CrashWithoutDir,
+}
+
+impl fmt::Display for ArgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(option) => {
+                write!(f, "there is no option {}", option.to_string_lossy().escape_debug())
+            }
+            Self::Unexpected(word) => write!(
+                f,
+                "unexpected '{}'; a table is given with --data",
+                word.to_string_lossy().escape_debug()
+            ),
+            Self::NoValue(option) => write!(f, "{option} needs a value"),
+            Self::NeedlessValue(option) => write!(f, "{option} takes no value"),
+            Self::Repeated(option) => write!(f, "{option} was given twice"),
+            Self::CrashWithoutDir => f.write_str(
+                "--crash needs --dir: what a crash leaves in a temporary directory is lost",
+            ),
+        }
+    }
+}
+
+impl Error for ArgError {}
+
+/// Reads the command line, which begins after the program's name.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, ArgError> {
+    let mut words = words.into_iter().peekable();
+    let mut args = Args::default();
+    let mut help = false;
+    while let Some(word) = words.next() {
+        let (name, attached) = split_at_equals(&word);
+        match name {
+            Some("--data") => {
+                let value = value("--data", attached, &mut words)?;
+                set_once("--data", &mut args.data, value)?;
+            }
+            Some("--dir") => {
+                let value = value("--dir", attached, &mut words)?;
+                set_once("--dir", &mut args.dir, value)?;
+            }
+            Some("--crash") => args.crash = flag("--crash", attached, args.crash)?,
+            Some("--json") => args.json = flag("--json", attached, args.json)?,
+            Some("--help" | "-h") => help = flag("--help", attached, false)?,
+            _ if looks_like_option(&word) => return Err(ArgError::Unknown(word)),
+            _ => return Err(ArgError::Unexpected(word)),
+        }
+    }
+    if help {
+        return Ok(Parsed::Help);
+    }
+    if args.crash && args.dir.is_none() {
+        return Err(ArgError::CrashWithoutDir);
+    }
+    Ok(Parsed::Run(args))
+}
+
+/// `--data=FILE` is the same as `--data FILE`; the value need not be UTF-8.
+fn split_at_equals(word: &OsString) -> (Option<&str>, Option<OsString>) {
+    if let Some(text) = word.to_str() {
+        return match text.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (Some(name), Some(value.into())),
+            _ => (Some(text), None),
+        };
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        let bytes = word.as_bytes();
+        let equals = bytes.iter().position(|byte| *byte == b'=');
+        if let Some((name, rest)) = equals.and_then(|at| bytes.split_at_checked(at)) {
+            let value = OsString::from_vec(rest.iter().skip(1).copied().collect());
+            return (std::str::from_utf8(name).ok(), Some(value));
+        }
+    }
+    (None, None)
+}
+
+fn value(
+    option: &'static str,
+    attached: Option<OsString>,
+    words: &mut std::iter::Peekable<impl Iterator<Item = OsString>>,
+) -> Result<PathBuf, ArgError> {
+    // A file whose name begins with a dash is given as `./-name` or `--data=-name`.
+    let value = attached.or_else(|| words.next_if(|next| !looks_like_option(next)));
+    value.filter(|value| !value.is_empty()).map(PathBuf::from).ok_or(ArgError::NoValue(option))
+}
+
+fn set_once(
+    option: &'static str,
+    place: &mut Option<PathBuf>,
+    value: PathBuf,
+) -> Result<(), ArgError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ArgError::Repeated(option)),
+    }
+}
+
+fn flag(option: &'static str, attached: Option<OsString>, already: bool) -> Result<bool, ArgError> {
+    match attached {
+        Some(_) => Err(ArgError::NeedlessValue(option)),
+        None if already => Err(ArgError::Repeated(option)),
+        None => Ok(true),
+    }
+}
+
+fn looks_like_option(word: &OsString) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}

@@ -1,0 +1,99 @@
+//! What can end the program early, and the exit code that says so.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use factlog::{
+    AppendError, Damage, OpenError, ReadError, SeekError, Sequence, StreamKeyError, SyncError,
+    ViewError,
+};
+
+use super::input::InputError;
+
+/// Why the program ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Input(InputError),
+    Temporary(std::io::Error),
+    Open(OpenError),
+    Damaged(Box<Damage>),
+    /// The log was made from another table: where they part.
+    OtherTable {
+        directory: PathBuf,
+        sequence: Sequence,
+    },
+    Append(AppendError),
+    Sync(SyncError),
+    Seek(SeekError),
+    Read(ReadError),
+    View(ViewError),
+    Stream(StreamKeyError),
+    /// The log ended before a view had seen all of it.
+    Ended {
+        seen: u64,
+        wanted: u64,
+    },
+    /// What was folded while appending is not what the log says.
+    Different,
+}
+
+impl Failure {
+    /// 2: the input is at fault; 3: the log is damaged; 1: anything else.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) | Self::OtherTable { .. } => 2,
+            Self::Damaged(_) | Self::Open(OpenError::Damaged(_)) => 3,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(error) => error.fmt(f),
+            Self::Temporary(error) => write!(f, "cannot make a temporary directory: {error}"),
+            Self::Open(error) => error.fmt(f),
+            Self::Damaged(damage) => damage.fmt(f),
+            Self::OtherTable { directory, sequence } => write!(
+                f,
+                "the log in {} was made from another table: event {sequence} is not what this \
+                 table says; give the same --data again, or another --dir",
+                directory.display()
+            ),
+            Self::Append(error) => error.fmt(f),
+            Self::Sync(error) => error.fmt(f),
+            Self::Seek(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+            Self::View(error) => error.fmt(f),
+            Self::Stream(error) => error.fmt(f),
+            Self::Ended { seen, wanted } => {
+                write!(f, "the log ended after {seen} events, of {wanted}")
+            }
+            Self::Different => {
+                write!(f, "the views that were folded live differ from those of the log")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+macro_rules! from {
+    ($($variant:ident($error:ty)),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+from!(
+    Input(InputError),
+    Open(OpenError),
+    Append(AppendError),
+    Sync(SyncError),
+    Seek(SeekError),
+    Read(ReadError),
+    View(ViewError)
+);

@@ -1,0 +1,291 @@
+//! The flights that left New York in January 2013 (or another table of flights), as a log of facts.
+//!
+//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. They are appended
+//! in the order of their own time, while three cursors follow on threads of their own: an airport
+//! board, the delays of carriers, where each aircraft is. Then the log is closed, opened again and
+//! folded from the beginning, and the views are compared whole.
+//!
+//! ```text
+//! cargo run --release --example flights
+//! cargo run --release --example flights -- --dir DIR --crash   # stops dead halfway
+//! cargo run --release --example flights -- --dir DIR           # goes on from there
+//! ```
+
+mod args;
+mod events;
+mod failure;
+mod follow;
+mod input;
+mod report;
+mod views;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use factlog::{
+    Expected, Log, Meta, OpenError, Options, RecoveryReport, Sequence, Start, StreamKey, Writer,
+};
+
+use args::{Args, EXIT_USAGE, Parsed, USAGE};
+use events::{FlightFact, stream_of};
+use failure::Failure;
+use follow::{Followers, Views, fold};
+use input::Input;
+use report::{Report, grouped};
+use views::Totals;
+
+/// Facts that are appended together.
+const BATCH: usize = 64;
+/// How many bad lines are shown; all are counted.
+const BAD_SHOWN: usize = 10;
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Parsed::Help) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(Parsed::Run(args)) => args,
+        Err(error) => {
+            eprintln!("flights: {error}\n\n{USAGE}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("flights: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// What appending came to.
+struct Appended {
+    events: u64,
+    took: Duration,
+    live: Views,
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let input = read_input(args)?;
+    let temporary;
+    let directory = match &args.dir {
+        Some(directory) => directory.as_path(),
+        None => {
+            temporary = tempfile::tempdir().map_err(Failure::Temporary)?;
+            temporary.path()
+        }
+    };
+    let mut notes = bad_lines(&input);
+    let total = input.steps.len() as u64;
+
+    let appended = match look_first(directory, &input)? {
+        // A log that has everything is only read.
+        Some(log) => {
+            notes.push(found(log.recovery()));
+            Appended { events: 0, took: Duration::ZERO, live: fold(&log, total)? }
+        }
+        None => {
+            let writer = open(directory, args.json)?;
+            notes.push(found(writer.recovery()));
+            append(writer, &input, args.crash)?
+        }
+    };
+
+    let log = Options::new().vocabulary::<FlightFact>().open_read_only(directory)?;
+    let began = Instant::now();
+    let replayed: Views = fold(&log, total)?;
+    let replay_seconds = began.elapsed().as_secs_f64();
+
+    let Views { airports, carriers, aircraft } = &replayed;
+    let report = Report {
+        totals: Totals::of(airports, carriers, aircraft),
+        airports,
+        carriers,
+        aircraft,
+        events: total,
+        append_events_per_second: (appended.events > 0)
+            .then(|| appended.events as f64 / appended.took.as_secs_f64()),
+        replay_events_per_second: total as f64 / replay_seconds.max(f64::MIN_POSITIVE),
+        log_bytes: log.recovery().bytes,
+        live_equals_replay: appended.live == replayed,
+        notes,
+    };
+    if args.json {
+        for note in &report.notes {
+            eprintln!("{note}");
+        }
+        println!("{}", report.to_json());
+    } else {
+        print!("{}", report.to_page());
+    }
+    if report.live_equals_replay { Ok(()) } else { Err(Failure::Different) }
+}
+
+fn read_input(args: &Args) -> Result<Input, Failure> {
+    let Some(path) = &args.data else { return Ok(input::january()?) };
+    let quiet = args.json || !std::io::stderr().is_terminal();
+    let input = input::from_file(path, &mut |progress| {
+        if !quiet {
+            eprint!("\rread {} flights", grouped(progress.rows));
+        }
+    })?;
+    if !quiet {
+        eprintln!();
+    }
+    Ok(input)
+}
+
+fn bad_lines(input: &Input) -> Vec<String> {
+    if input.bad_count == 0 {
+        return Vec::new();
+    }
+    for bad in input.bad.iter().take(BAD_SHOWN) {
+        eprintln!("flights: passed over {bad}");
+    }
+    let more = input.bad_count.saturating_sub(BAD_SHOWN as u64);
+    if more > 0 {
+        eprintln!("flights: and {more} more");
+    }
+    vec![format!("{} lines were passed over: they are no flights", grouped(input.bad_count))]
+}
+
+fn found(report: &RecoveryReport) -> String {
+    format!("the log was found: {report}")
+}
+
+/// Looks at what is there, without writing. Gives the log if it has everything.
+fn look_first(directory: &Path, input: &Input) -> Result<Option<Log>, Failure> {
+    let log = match Options::new().vocabulary::<FlightFact>().open_read_only(directory) {
+        Ok(log) => log,
+        Err(OpenError::NoLog(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(damage) = &log.recovery().damage {
+        return Err(Failure::Damaged(damage.clone()));
+    }
+    let have = check_prefix(&log, input, directory)?;
+    Ok((have == input.steps.len() as u64).then_some(log))
+}
+
+/// Holds every event in the log against the input; how many there are.
+fn check_prefix(log: &Log, input: &Input, directory: &Path) -> Result<u64, Failure> {
+    let (last, _) = log.visible();
+    let mut cursor = log.cursor(Start::Oldest)?;
+    let mut steps = input.steps.iter();
+    let mut have = 0;
+    while have < last.get() {
+        for event in cursor.poll()? {
+            let event = event?;
+            let expected =
+                steps.next().map(|step| FlightFact::of(step, &input.flights[step.row as usize]));
+            let stands = event.view::<FlightFact>()?.map(|view| view.to_owned());
+            if expected.is_none() || stands != expected {
+                let directory = directory.to_path_buf();
+                return Err(Failure::OtherTable { directory, sequence: event.sequence() });
+            }
+            have += 1;
+        }
+    }
+    Ok(have)
+}
+
+fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
+    let quiet = quiet || !std::io::stderr().is_terminal();
+    let writer = Options::new()
+        .vocabulary::<FlightFact>()
+        .progress(move |progress| {
+            if !quiet && progress.of > 4 {
+                eprint!("\rrecovering: {} of {} segments", progress.done, progress.of);
+            }
+        })
+        .open(directory)?;
+    Ok(writer)
+}
+
+/// Appends what is not there yet, while three cursors follow.
+fn append(mut writer: Writer, input: &Input, crash: bool) -> Result<Appended, Failure> {
+    let total = input.steps.len() as u64;
+    let have = writer.next_sequence().before().get();
+    let log = writer.log();
+    let followers = Followers::start(&log, total);
+    if crash {
+        crash_at(&log, have + (total - have) / 2);
+    }
+    let streams: Vec<StreamKey> =
+        input.flights.iter().map(stream_of).collect::<Result<_, _>>().map_err(Failure::Stream)?;
+    let links = Links::of(input);
+
+    let began = Instant::now();
+    let rest = input.steps.get(have as usize..).unwrap_or(&[]);
+    let mut sequence = have as usize;
+    for batch in rest.chunks(BATCH) {
+        let mut transaction = writer.begin()?;
+        for step in batch {
+            let row = step.row as usize;
+            let mut meta = Meta::new().stream(&streams[row], Expected::Any);
+            if let Some(cause) = links.before[sequence] {
+                meta = meta.cause(cause).correlation(links.first[row]);
+            }
+            transaction.append_with(&FlightFact::of(step, &input.flights[row]), meta)?;
+            sequence += 1;
+        }
+        transaction.commit();
+    }
+    let took = began.elapsed();
+    let live = followers.join()?;
+    writer.close()?;
+    Ok(Appended { events: total - have, took, live })
+}
+
+/// What led to what: a flight's facts follow from each other. The step at index i has sequence
+/// i + 1, in this run and in any that goes on from it.
+struct Links {
+    /// For each step, the fact of the same flight before it.
+    before: Vec<Option<Sequence>>,
+    /// For each flight, its first fact.
+    first: Vec<Sequence>,
+}
+
+impl Links {
+    fn of(input: &Input) -> Self {
+        let mut last = vec![None; input.flights.len()];
+        let mut first = vec![Sequence::ZERO; input.flights.len()];
+        let mut before = Vec::with_capacity(input.steps.len());
+        for (index, step) in input.steps.iter().enumerate() {
+            let (row, sequence) = (step.row as usize, Sequence::new(index as u64 + 1));
+            if last[row].is_none() {
+                first[row] = sequence;
+            }
+            before.push(last[row].replace(sequence));
+        }
+        Self { before, first }
+    }
+}
+
+/// Kills this process, without warning, when the log has come to `events`: from another thread,
+/// so that the writer is hit wherever it is.
+fn crash_at(log: &Log, events: u64) {
+    let log = log.clone();
+    std::thread::spawn(move || {
+        while log.visible().0.get() < events {
+            std::hint::spin_loop();
+        }
+        drop(writeln!(std::io::stderr(), "flights: killed after {events} events or a few more"));
+        kill();
+    });
+}
+
+#[cfg(unix)]
+fn kill() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+#[cfg(not(unix))]
+fn kill() {
+    std::process::abort();
+}

@@ -1,0 +1,63 @@
+//! factlog: an embedded, events-first engine.
+//!
+//! A program links it in and gets a log of immutable facts. One writer thread owns it; readers
+//! follow without locks, on any thread, and see events where they stand, without a copy.
+//!
+//! ```
+//! use factlog::{Options, Start};
+//!
+//! #[factlog::event(name = "flight-departed", version = 1)]
+//! pub struct FlightDeparted {
+//!     pub flight: String,
+//!     pub delay_minutes: i32,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let mut writer = Options::new().open(directory.path())?;
+//! writer.append(&FlightDeparted { flight: "UA1545".into(), delay_minutes: 2 })?;
+//!
+//! let mut cursor = writer.log().cursor(Start::Oldest)?;
+//! for event in cursor.poll()? {
+//!     if let Some(departed) = event?.get::<FlightDeparted>()? {
+//!         assert_eq!((departed.flight(), departed.delay_minutes()), ("UA1545", 2));
+//!     }
+//! }
+//! writer.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where to read on:
+//!
+//! - [`event`], [`value`], [`vocabulary`]: what is stored, and how it is read
+//! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
+//!   reading
+//! - [`RecoveryReport`]: what a crash has left, and what became of it
+//! - `engine/DESIGN.md`: why it is as it is; `codec/FORMAT.md`: the file format
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExamples;
+
+mod log;
+mod sync;
+
+#[doc(hidden)]
+pub use factlog_codec::__private;
+pub use factlog_codec::types::{
+    Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Opaque,
+    RenderError, SchemaDrift, Scratch, TypeKey, Value, ViewError, Vocabulary, render,
+};
+pub use factlog_codec::{
+    Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId,
+    ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop, StopReason,
+    StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError,
+    TypeNumber, event, value, vocabulary,
+};
+pub use log::{
+    AccessError, AppendError, Batch, Clock, Cursor, Cut, Damage, DamageReason, EventRef, Expected,
+    FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError, OptionError, Options, ReadError,
+    Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, SeekError, Start, StreamCursor,
+    StreamHistory, SyncError, SystemClock, Transaction, WaitStrategy, Waited, Writer,
+};

@@ -1,0 +1,185 @@
+//! Where a frame's time comes from.
+//!
+//! Reading the system's clock costs as much as a small append, so the default reads the
+//! processor's time stamp counter and holds it against the system's clock every few
+//! milliseconds. Where there is no constant counter, the system's clock is read each time.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A source of time for frames.
+///
+/// The log makes times rise by itself; a clock may stand still or go back.
+pub trait Clock: Send {
+    /// Nanoseconds since the Unix epoch.
+    fn now(&mut self) -> u64;
+
+    /// How far off `now` may be, in nanoseconds. Steps back by no more than this are not
+    /// reported as a clock set back.
+    fn resolution(&self) -> u64 {
+        0
+    }
+}
+
+impl fmt::Debug for dyn Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("resolution", &self.resolution()).finish()
+    }
+}
+
+/// The system's clock, read anew each time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&mut self) -> u64 {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the writer reads: a clock of the user's, or the fast one without a virtual call.
+#[derive(Debug)]
+pub(crate) enum FrameClock {
+    Fast(CounterClock),
+    Own(Box<dyn Clock>),
+}
+
+impl FrameClock {
+    #[inline]
+    pub(crate) fn now(&mut self) -> u64 {
+        match self {
+            Self::Fast(clock) => clock.now(),
+            Self::Own(clock) => clock.now(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn resolution(&self) -> u64 {
+        match self {
+            Self::Fast(_) => CounterClock::RESOLUTION,
+            Self::Own(clock) => clock.resolution(),
+        }
+    }
+}
+
+/// A time stamp counter held against the system's clock.
+#[derive(Debug)]
+pub(crate) struct CounterClock {
+    system: SystemClock,
+    /// Counter and time of the last comparison.
+    anchor: (u64, u64),
+    /// Nanoseconds for each tick, times 2^32; 0 until two comparisons have been made.
+    rate: u64,
+    /// Ticks after which the next comparison is due.
+    due: u64,
+    constant: bool,
+}
+
+impl CounterClock {
+    /// The counter is compared every 2 ms and a rate off by 500 parts in a million is off by
+    /// a microsecond then.
+    const RESOLUTION: u64 = 1_000;
+    const COMPARE_EVERY: u64 = 2_000_000;
+
+    pub(crate) fn new() -> Self {
+        let mut system = SystemClock;
+        let constant = counter::is_constant();
+        let anchor = (counter::read(), system.now());
+        Self { system, anchor, rate: 0, due: 0, constant }
+    }
+
+    #[inline]
+    pub(crate) fn now(&mut self) -> u64 {
+        if self.constant {
+            let ticks = counter::read().wrapping_sub(self.anchor.0);
+            if ticks < self.due {
+                // ticks < due, which stands for a few milliseconds: the product fits.
+                return self.anchor.1 + ((ticks * self.rate) >> 32);
+            }
+        }
+        self.compare()
+    }
+
+    /// Reads the system's clock, and learns the rate if enough time has passed.
+    #[cold]
+    #[inline(never)]
+    fn compare(&mut self) -> u64 {
+        let now = self.system.now();
+        if !self.constant {
+            return now;
+        }
+        let counter = counter::read();
+        let (ticks, elapsed) =
+            (counter.wrapping_sub(self.anchor.0), now.saturating_sub(self.anchor.1));
+        // Too short a time gives no rate; a long one is as good, unless the clock was set.
+        if elapsed >= Self::COMPARE_EVERY {
+            let rate = (u128::from(elapsed) << 32).checked_div(u128::from(ticks)).unwrap_or(0);
+            // Between 0.05 and 10 ns a tick, or the clock was set meanwhile.
+            let sane = (1_u128 << 32) / 20..=10_u128 << 32;
+            self.rate = if sane.contains(&rate) { rate as u64 } else { 0 };
+            self.due = (u128::from(Self::COMPARE_EVERY) << 32)
+                .checked_div(u128::from(self.rate))
+                .map_or(0, |due| due as u64);
+            self.anchor = (counter, now);
+        } else if now < self.anchor.1 {
+            // Set back: begin anew from there.
+            self.rate = 0;
+            self.due = 0;
+            self.anchor = (counter, now);
+        }
+        now
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod counter {
+    use core::arch::x86_64::{__cpuid, _rdtsc};
+
+    /// The processor's time stamp counter.
+    #[inline]
+    pub(super) fn read() -> u64 {
+        // SAFETY: every x86-64 processor has the instruction, and it touches no memory.
+        unsafe { _rdtsc() }
+    }
+
+    /// Whether it ticks at one rate in all states of the processor.
+    pub(super) fn is_constant() -> bool {
+        const HIGHEST: u32 = 0x8000_0000;
+        const POWER: u32 = 0x8000_0007;
+        __cpuid(HIGHEST).eax >= POWER && __cpuid(POWER).edx & (1 << 8) != 0
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod counter {
+    pub(super) fn read() -> u64 {
+        0
+    }
+    pub(super) fn is_constant() -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counter stays within a millisecond of the system's clock over many comparisons.
+    #[test]
+    fn does_the_counter_follow_the_system() {
+        let mut fast = CounterClock::new();
+        let mut system = SystemClock;
+        let until = system.now() + 30_000_000;
+        loop {
+            let (before, now, after) = (system.now(), fast.now(), system.now());
+            assert!(
+                now + 1_000_000 >= before && now <= after + 1_000_000,
+                "{before} {now} {after}"
+            );
+            if before > until {
+                break;
+            }
+        }
+    }
+}

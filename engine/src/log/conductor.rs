@@ -1,0 +1,297 @@
+//! The thread that has segments ready before the writer needs them.
+//!
+//! The writer takes a prepared segment from a queue, without a system call. The conductor looks
+//! now and then how far the writer is: it prepares the next segments, and makes the pages ahead
+//! of the tail present. It never stores into a mapping.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
+use factlog_codec::{SegmentHeader, SegmentId};
+
+use super::disk::create_prepared;
+use super::error::IoError;
+use super::map::{Mapping, WriteHalf};
+use super::segment::Segment;
+use super::shared::Shared;
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+/// How long it sleeps: between these, the longer the less happens.
+const SHORTEST_NAP: Duration = Duration::from_micros(200);
+const LONGEST_NAP: Duration = Duration::from_millis(20);
+/// After a failure it tries again by itself this often.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A segment that waits to be used.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) half: WriteHalf,
+    pub(crate) file: File,
+}
+
+impl Prepared {
+    /// Maps a segment whose file has a header and zeros behind it.
+    pub(crate) fn map(header: &SegmentHeader, file: File) -> io::Result<Self> {
+        let bits = header.bits;
+        let (size, limit) = (segment_size(bits), seal_offset(bits));
+        let (mapping, half) = Mapping::writable(&file, size, FIRST_FRAME as usize, limit)?;
+        let segment = Arc::new(Segment::new(header.key(), bits));
+        segment.share(&mapping);
+        segment.index().reserve();
+        Ok(Self { segment, mapping, half, file })
+    }
+}
+
+/// What the conductor is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// The first segment to prepare.
+    pub(crate) next: SegmentId,
+    /// Segments to keep ready.
+    pub(crate) spare: usize,
+    /// Bytes ahead of the tail whose pages are made present.
+    pub(crate) prefault: usize,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub(crate) struct Conductor {
+    office: Arc<Office>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What both ends see.
+#[derive(Debug)]
+struct Office {
+    shared: Arc<Shared>,
+    ready: ArrayQueue<Prepared>,
+    stop: AtomicU8,
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    /// The writer waits: failures are answered, not only retried.
+    waiting: bool,
+    failure: Option<Arc<IoError>>,
+}
+
+/// A mapping whose pages are looked after.
+#[derive(Debug)]
+struct Tended {
+    id: SegmentId,
+    mapping: Weak<Mapping>,
+    populated: usize,
+}
+
+impl Conductor {
+    /// Starts the thread. `ready` are segments that are prepared already; `active` is the one in
+    /// use and how far it is written.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        plan: Plan,
+        ready: Vec<Prepared>,
+        active: Option<(&Segment, &Arc<Mapping>, usize)>,
+    ) -> io::Result<Self> {
+        let queue = ArrayQueue::new(plan.spare.max(ready.len()));
+        let mut tended: VecDeque<Tended> = active
+            .map(|(segment, mapping, populated)| Tended {
+                id: segment.id(),
+                mapping: Arc::downgrade(mapping),
+                populated,
+            })
+            .into_iter()
+            .collect();
+        for prepared in ready {
+            tended.push_back(Tended::new(&prepared));
+            shared.segments.push(Arc::clone(&prepared.segment));
+            drop(queue.push(prepared));
+        }
+        let office = Arc::new(Office {
+            shared: Arc::clone(shared),
+            ready: queue,
+            stop: AtomicU8::new(0),
+            desk: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let inside = Arc::clone(&office);
+        let thread = thread::Builder::new()
+            .name("factlog-conductor".into())
+            .spawn(move || inside.run(plan, tended))?;
+        Ok(Self { office, thread: Some(thread) })
+    }
+
+    /// A prepared segment: at once if one is ready, else when there is one or none can be made.
+    pub(crate) fn take(&self) -> Result<Prepared, Arc<IoError>> {
+        if let Some(prepared) = self.office.ready.pop() {
+            return Ok(prepared);
+        }
+        self.office.shared.counters.stalls.fetch_add(1, Ordering::Relaxed);
+        self.wait()
+    }
+
+    /// Waits until a segment is ready, without taking it.
+    fn wait(&self) -> Result<Prepared, Arc<IoError>> {
+        let office = &*self.office;
+        let mut desk = office.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.waiting = true;
+        desk.failure = None;
+        loop {
+            if let Some(prepared) = office.ready.pop() {
+                desk.waiting = false;
+                return Ok(prepared);
+            }
+            if let Some(failure) = desk.failure.take() {
+                desk.waiting = false;
+                return Err(failure);
+            }
+            self.wake();
+            // The conductor may take a while over a slow disk; it never sleeps while this waits.
+            let waited = office.changed.wait_timeout(desk, Duration::from_millis(50));
+            desk = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                desk.waiting = false;
+                let error = io::Error::other("the thread that prepares segments has ended");
+                let path = office.shared.directory.segments();
+                return Err(Arc::new(IoError::new("prepare a segment in", path, error)));
+            }
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
+    /// Ends the thread. Prepared segments stay on the disk, for the next time.
+    pub(crate) fn stop(&mut self) {
+        self.office.stop.store(1, Ordering::Release);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+        while self.office.ready.pop().is_some() {}
+    }
+
+    /// In a forked child the thread does not exist: nothing to end.
+    pub(crate) fn forget(&mut self) {
+        self.thread = None;
+    }
+}
+
+impl Tended {
+    fn new(prepared: &Prepared) -> Self {
+        Self { id: prepared.segment.id(), mapping: Arc::downgrade(&prepared.mapping), populated: 0 }
+    }
+}
+
+impl Office {
+    fn run(&self, plan: Plan, mut tended: VecDeque<Tended>) {
+        let mut next = Some(plan.next);
+        let mut nap = SHORTEST_NAP;
+        let mut prefault = plan.prefault;
+        while self.stop.load(Ordering::Acquire) == 0 {
+            let mut busy = false;
+            let mut failed = false;
+            if self.ready.len() < plan.spare && self.shared.poison.get().is_none() {
+                match next.map(|id| self.prepare(id)) {
+                    Some(Ok(prepared)) => {
+                        next = prepared.segment.id().next();
+                        tended.push_back(Tended::new(&prepared));
+                        self.shared.segments.push(Arc::clone(&prepared.segment));
+                        drop(self.ready.push(prepared));
+                        self.tell(None);
+                        busy = true;
+                    }
+                    Some(Err(error)) => {
+                        failed = !self.tell(Some(error));
+                    }
+                    None => {
+                        let error = io::Error::other("segment numbers are used up");
+                        let path = self.shared.directory.segments();
+                        failed =
+                            !self.tell(Some(IoError::new("prepare a segment in", path, error)));
+                    }
+                }
+            }
+            if prefault > 0 {
+                match self.tend(&mut tended, prefault) {
+                    Ok(did) => busy |= did,
+                    // A kernel without the call: pages come when they are stored to.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => prefault = 0,
+                    Err(error) => {
+                        let path = self.shared.directory.segments();
+                        self.shared.poison(IoError::new("make pages present in", path, error));
+                    }
+                }
+            }
+            nap = if busy { SHORTEST_NAP } else { (nap * 2).min(LONGEST_NAP) };
+            thread::park_timeout(if failed { RETRY } else { nap });
+        }
+    }
+
+    fn prepare(&self, id: SegmentId) -> Result<Prepared, IoError> {
+        let path = self.shared.directory.segment(id);
+        let make = || {
+            let mut salt = [0; 8];
+            getrandom::fill(&mut salt).map_err(io::Error::other)?;
+            let header = SegmentHeader {
+                log: self.shared.log,
+                segment: id,
+                bits: self.shared.bits,
+                generation: 1,
+                salt: u64::from_le_bytes(salt),
+            };
+            let file = create_prepared(&self.shared.directory, &header)?;
+            Prepared::map(&header, file)
+        };
+        make().map_err(|error| IoError::new("prepare the segment", path, error))
+    }
+
+    /// Tells a waiting writer how it went; whether one was waiting.
+    fn tell(&self, failure: Option<IoError>) -> bool {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = desk.waiting;
+        if waiting {
+            desk.failure = failure.map(Arc::new);
+            self.changed.notify_all();
+        }
+        waiting
+    }
+
+    /// Makes pages ahead of the tail present, and those at the start of the next segment.
+    fn tend(&self, tended: &mut VecDeque<Tended>, window: usize) -> io::Result<bool> {
+        let bits = self.shared.bits;
+        let position = self.shared.frontier.visible().position();
+        let (current, offset) = (position.segment(bits), position.offset(bits) as usize);
+        while tended.front().is_some_and(|first| first.id < current) {
+            tended.pop_front();
+        }
+        let mut did = false;
+        for entry in tended.iter_mut().take(2) {
+            let tail = if entry.id == current { offset } else { 0 };
+            let wanted = (tail + window).min(seal_offset(bits));
+            // Half a window at a time, so that the call is worth it.
+            let from = entry.populated.max(tail) & !0xFFFF;
+            if wanted < from + window / 2 && wanted < seal_offset(bits) || wanted <= entry.populated
+            {
+                continue;
+            }
+            let Some(mapping) = entry.mapping.upgrade() else { continue };
+            mapping.populate(from, wanted - from)?;
+            entry.populated = wanted;
+            did = true;
+        }
+        Ok(did)
+    }
+}

@@ -1,0 +1,151 @@
+//! One event, borrowed from the mapping that it stands in.
+
+use std::fmt;
+
+use factlog_codec::types::{Event, Vocabulary};
+use factlog_codec::{
+    Epoch, ExtensionError, Extensions, Item, ItemHeader, Sequence, StreamKey, StreamNumber,
+    StreamVersion,
+};
+
+use crate::log::error::AccessError;
+use crate::log::shared::Shared;
+use crate::log::type_table::LogType;
+
+/// An event in the log, valid as long as its cursor is not moved.
+#[derive(Clone, Copy)]
+pub struct EventRef<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) header: ItemHeader,
+    pub(super) extensions: Extensions<'a>,
+    pub(super) payload: &'a [u8],
+    pub(super) sequence: Sequence,
+    pub(super) ts: u64,
+    pub(super) epoch: Epoch,
+}
+
+impl<'a> EventRef<'a> {
+    #[inline]
+    pub(super) fn new(
+        shared: &'a Shared,
+        item: Item<'a>,
+        sequence: Sequence,
+        ts: u64,
+        epoch: Epoch,
+    ) -> Self {
+        let Item { header, extensions, payload } = item;
+        Self { shared, header, extensions, payload, sequence, ts, epoch }
+    }
+
+    /// Its number in the log.
+    #[inline]
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// When it was committed: nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn ts(&self) -> u64 {
+        self.ts
+    }
+
+    /// The epoch in which it was written.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Its type; `None` only for a log that somebody made up.
+    #[inline]
+    pub fn event_type(&self) -> Option<&'a LogType> {
+        self.shared.types.get(self.header.type_number)
+    }
+
+    /// Its payload as bytes, aligned to 16.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The event, if it is an `E`; `None` if it is of another type or version.
+    ///
+    /// The payload is validated at each call, which costs some ten nanoseconds.
+    ///
+    /// # Errors
+    ///
+    /// The type stands in the log with another shape, or the payload is not valid.
+    #[inline]
+    pub fn get<E: Event>(&self) -> Result<Option<&'a E::View>, AccessError> {
+        let Some(known) = self.event_type() else { return Ok(None) };
+        if E::static_type().matches(known.key()).map_err(AccessError::Drift)? {
+            E::view(self.payload).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The event as one of a vocabulary; `None` if it is none of those types.
+    ///
+    /// # Errors
+    ///
+    /// The type stands in the log with another shape, or the payload is not valid.
+    #[inline]
+    pub fn view<V: Vocabulary>(&self) -> Result<Option<V::View<'a>>, AccessError> {
+        let Some(known) = self.event_type() else { return Ok(None) };
+        V::view(known.key(), self.payload)
+    }
+
+    /// The stream that it belongs to, if it belongs to one.
+    pub fn stream(&self) -> Option<&'a StreamKey> {
+        self.shared.streams.name(self.header.stream)
+    }
+
+    /// Its version in that stream.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn stream_version(&self) -> Result<Option<StreamVersion>, ExtensionError> {
+        if self.header.stream == StreamNumber::NONE {
+            return Ok(None);
+        }
+        Ok(self.extensions.link()?.map(|link| link.version))
+    }
+
+    /// The event that caused it.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn cause(&self) -> Result<Option<Sequence>, ExtensionError> {
+        self.extensions.cause()
+    }
+
+    /// The event at the root of its conversation.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn correlation(&self) -> Result<Option<Sequence>, ExtensionError> {
+        self.extensions.correlation()
+    }
+
+    /// Bytes that the application put beside it.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn metadata(&self) -> Result<&'a [u8], ExtensionError> {
+        self.extensions.metadata()
+    }
+}
+
+impl fmt::Debug for EventRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventRef")
+            .field("sequence", &self.sequence)
+            .field("type", &self.event_type().map(|known| (known.name(), known.version())))
+            .field("stream", &self.stream().map(ToString::to_string))
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}

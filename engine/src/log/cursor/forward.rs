@@ -1,0 +1,331 @@
+//! Everything from a place on, as it comes.
+//!
+//! A cursor takes what there is: it loads the visible watermark once and walks frames up to it,
+//! verifying each when it comes to it. It tells nobody where it is.
+
+use std::time::{Duration, Instant};
+
+use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopReason};
+
+use super::event_ref::EventRef;
+use super::log::Start;
+use crate::log::error::{IoError, ItemFault, ReadError, SeekError};
+use crate::log::frontier::Activity;
+use crate::log::map::Mapping;
+use crate::log::segment::Segment;
+use crate::log::shared::Shared;
+use crate::sync::Arc;
+
+/// A reader's place in the log.
+#[derive(Debug)]
+pub struct Cursor {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    /// Keeps the segment mapped as long as something borrowed from it may live.
+    mapping: Arc<Mapping>,
+    place: Place,
+    failed: Option<ReadError>,
+}
+
+/// Where a cursor is in its segment.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The frame that is being read, or the next one.
+    offset: u32,
+    /// How many bytes of that frame's body have been read; the frame verifies if more than 0.
+    body_read: u32,
+    /// The frame being read, if one is.
+    current: Option<Current>,
+    /// The next event.
+    next: Sequence,
+    /// Events before this are passed over: a cursor can be placed inside a frame.
+    from: Sequence,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    header: FrameHeader,
+}
+
+/// How a cursor waits. (Sleeping until something comes is not among them yet.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitStrategy {
+    /// Looks again at once: the lowest latency, for a core of its own.
+    Spin,
+    /// Lets others run between two looks.
+    Yield,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// There is something to read.
+    Ready,
+    /// The time ran out.
+    TimedOut,
+    /// The writer is gone, and everything has been read.
+    Closed,
+}
+
+impl Cursor {
+    pub(super) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
+        let (visible, next) = shared.frontier.visible_pair();
+        let position = visible.position();
+        let (segment, offset, at, from) = match start {
+            Start::Oldest => {
+                let segment = shared.segments.first();
+                let first = segment.as_ref().and_then(|segment| segment.index().first());
+                let oldest = first.map_or(Sequence::FIRST, |entry| entry.sequence);
+                (segment, None, oldest, oldest)
+            }
+            Start::End => {
+                let segment = shared.segments.get(position.segment(shared.bits));
+                (segment, Some(position.offset(shared.bits)), next, next)
+            }
+            Start::Sequence(wanted) => {
+                if wanted > next {
+                    return Err(SeekError::BeyondEnd(next));
+                }
+                let found = shared.seek(visible, |sequence, _| sequence <= wanted)?;
+                match found {
+                    Some((segment, frame)) if wanted >= frame.sequence => {
+                        (Some(segment), Some(frame.offset), frame.sequence, wanted)
+                    }
+                    _ => return Err(SeekError::BeforeOldest(shared.oldest())),
+                }
+            }
+            Start::Time(wanted) => match shared.seek(visible, |_, ts| ts < wanted)? {
+                Some((segment, frame)) => {
+                    // The last frame before that time: what is wanted comes behind it.
+                    let from = frame.next_sequence();
+                    (Some(segment), Some(frame.offset), frame.sequence, from)
+                }
+                None => {
+                    let oldest = shared.oldest();
+                    (shared.segments.first(), None, oldest, oldest)
+                }
+            },
+        };
+        let segment = segment.ok_or_else(|| {
+            ReadError::Missing(factlog_codec::Place::of(position, shared.bits).segment)
+        })?;
+        let mapping = shared.map(&segment)?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            segment,
+            mapping,
+            place: Place {
+                offset: offset.unwrap_or(factlog_codec::layout::FIRST_FRAME),
+                body_read: 0,
+                current: None,
+                next: at,
+                from,
+            },
+            failed: None,
+        })
+    }
+
+    /// The sequence that comes next.
+    pub fn next_sequence(&self) -> Sequence {
+        self.place.next.max(self.place.from)
+    }
+
+    /// Everything that is there, up to the end of a segment. Empty if there is nothing new.
+    ///
+    /// # Errors
+    ///
+    /// An earlier read failed, or the next segment cannot be mapped.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Batch<'_>, ReadError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let mut visible = self.shared.frontier.visible();
+        while self.segment.end() == Some(self.place.offset) && self.place.current.is_none() {
+            // The segment was ended before anything of the next one became visible.
+            if !self.cross()? {
+                break;
+            }
+            visible = self.shared.frontier.visible();
+        }
+        let bytes = self.segment.frozen(&self.mapping, visible);
+        Ok(Batch {
+            shared: &self.shared,
+            segment: &self.segment,
+            bytes,
+            items: None,
+            place: &mut self.place,
+            failed: &mut self.failed,
+        })
+    }
+
+    /// The next event, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    #[inline]
+    pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
+        // A batch can be empty though more follows: at the end of a segment.
+        while self.segment.end() == Some(self.place.offset) && self.place.current.is_none() {
+            if !self.cross()? {
+                return Ok(None);
+            }
+        }
+        self.poll()?.next().transpose()
+    }
+
+    /// Waits until there is something to read.
+    pub fn wait(&self, strategy: WaitStrategy, timeout: Duration) -> Waited {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut looks = 0_u32;
+        loop {
+            // Before the look: what was published before the end is seen by the look.
+            let activity = self.shared.frontier.activity();
+            if self.has_more() {
+                return Waited::Ready;
+            }
+            if activity != Activity::Open {
+                return Waited::Closed;
+            }
+            match strategy {
+                WaitStrategy::Spin => std::hint::spin_loop(),
+                WaitStrategy::Yield => std::thread::yield_now(),
+            }
+            looks = looks.wrapping_add(1);
+            // Reading the clock costs more than a look.
+            if looks.is_multiple_of(64)
+                && deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                return if self.has_more() { Waited::Ready } else { Waited::TimedOut };
+            }
+        }
+    }
+
+    /// Whether something has not been read: events, or frames without.
+    #[inline]
+    fn has_more(&self) -> bool {
+        let visible = self.shared.frontier.visible();
+        let here = self.segment.place(self.place.offset).position(self.shared.bits);
+        visible.position() > here || self.place.current.is_some()
+    }
+
+    /// Goes to the next segment; whether there is one.
+    #[cold]
+    fn cross(&mut self) -> Result<bool, ReadError> {
+        let Some(next) = self.segment.next() else { return Ok(false) };
+        self.mapping = self.shared.map(&next)?;
+        self.segment = next;
+        self.place.offset = factlog_codec::layout::FIRST_FRAME;
+        self.place.body_read = 0;
+        Ok(true)
+    }
+}
+
+/// Events that were there when it was made; the cursor goes on after the last one taken.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    shared: &'a Shared,
+    segment: &'a Segment,
+    /// The frozen part of the segment.
+    bytes: &'a [u8],
+    /// What is left of the frame being read.
+    items: Option<Items<'a>>,
+    place: &'a mut Place,
+    failed: &'a mut Option<ReadError>,
+}
+
+impl<'a> Batch<'a> {
+    /// The items of the current frame from where the cursor is, or of the next one.
+    #[inline]
+    fn open(&mut self) -> Result<bool, ReadError> {
+        let offset = self.place.offset as usize;
+        if let Some(current) = &self.place.current {
+            // Verified when it was begun; the bytes are frozen.
+            let start = offset + factlog_codec::layout::FRAME_HEADER;
+            let end = start + current.header.len as usize;
+            let from = start + self.place.body_read as usize;
+            self.items = Some(Items::new(self.bytes.get(from..end).unwrap_or(&[])));
+            return Ok(true);
+        }
+        if offset >= self.bytes.len() {
+            return Ok(false);
+        }
+        let key = self.segment.key();
+        let frame = Frame::parse(key, self.place.offset, self.bytes.get(offset..).unwrap_or(&[]))
+            .map_err(|error| {
+            let stop = Stop { offset: self.place.offset, reason: StopReason::Frame(error) };
+            ReadError::Frame(self.segment.id(), stop)
+        })?;
+        self.place.next = frame.header.sequence;
+        self.place.current = Some(Current { header: frame.header });
+        self.place.body_read = 0;
+        // Only DATA frames have items; the others have no events either.
+        let has_items = frame.header.count > 0;
+        self.items = Some(Items::new(if has_items { frame.body } else { &[] }));
+        Ok(true)
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<Option<EventRef<'a>>, ReadError> {
+        loop {
+            let Some(items) = &mut self.items else {
+                if !self.open()? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let Some(current) = self.place.current else { return Ok(None) };
+            let header = current.header;
+            let Some(item) = items.next() else {
+                self.place.offset = header.next_offset();
+                self.place.next = header.next_sequence().max(self.place.next);
+                self.place.current = None;
+                self.place.body_read = 0;
+                self.items = None;
+                continue;
+            };
+            let item = item.map_err(|error| {
+                ReadError::Items(self.segment.place(header.offset), ItemFault::Item(error))
+            })?;
+            self.place.body_read = header.len - items.remaining() as u32;
+            if item.header.flags.kind != ItemKind::Event {
+                continue;
+            }
+            let sequence = self.place.next;
+            self.place.next = sequence.after(1);
+            if sequence < self.place.from {
+                continue;
+            }
+            return Ok(Some(EventRef::new(self.shared, item, sequence, header.ts, header.epoch)));
+        }
+    }
+}
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Result<EventRef<'a>, ReadError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.advance() {
+            Ok(event) => event.map(Ok),
+            Err(error) => {
+                *self.failed = Some(error.clone());
+                self.bytes = &[];
+                self.items = None;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The mapping of a segment.
+    pub(super) fn map(&self, segment: &Segment) -> Result<Arc<Mapping>, ReadError> {
+        segment.mapping(&self.directory).map_err(|source| {
+            let path = self.directory.segment(segment.id());
+            ReadError::Io(Arc::new(IoError::new("map the segment", path, source)))
+        })
+    }
+}

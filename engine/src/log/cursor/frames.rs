@@ -1,0 +1,75 @@
+//! Seeking: from a sequence or a time to the frame, by a sparse index and a short walk.
+
+use factlog_codec::{Frame, FrameHeader, Position, Sequence, Stop, StopReason};
+
+use crate::log::error::ReadError;
+use crate::log::frontier::Visible;
+use crate::log::map::Mapping;
+use crate::log::segment::Segment;
+use crate::log::shared::Shared;
+use crate::sync::Arc;
+
+impl Shared {
+    /// The sequence of the oldest event that is kept.
+    pub(super) fn oldest(&self) -> Sequence {
+        let first = self.segments.first().and_then(|segment| segment.index().first());
+        first.map_or(Sequence::FIRST, |entry| entry.sequence)
+    }
+
+    /// The last visible frame for which `before` holds of sequence and time, as it does for all
+    /// before it. `None` if it holds for none.
+    pub(super) fn seek(
+        &self,
+        visible: Visible,
+        before: impl Fn(Sequence, u64) -> bool,
+    ) -> Result<Option<(Arc<Segment>, FrameHeader)>, ReadError> {
+        let Some(mut segment) = self.segments.last_where(&before) else { return Ok(None) };
+        // The index of the segment in use may be ahead of what is visible.
+        while segment.frozen_end(visible) == 0 {
+            let Some(previous) = self.segments.before(segment.id()) else { return Ok(None) };
+            segment = previous;
+        }
+        let mapping = self.map(&segment)?;
+        let bytes = segment.frozen(&mapping, visible);
+        let end = bytes.len();
+        let near = segment
+            .index()
+            .last_where(|entry| before(entry.sequence, entry.ts) && (entry.offset as usize) < end);
+        let Some(near) = near else { return Ok(None) };
+        let mut offset = near.offset;
+        let mut found = None;
+        while (offset as usize) < end {
+            let rest = bytes.get(offset as usize..).unwrap_or(&[]);
+            let header = FrameHeader::parse(segment.key(), offset, rest).map_err(|error| {
+                ReadError::Frame(segment.id(), Stop { offset, reason: StopReason::Frame(error) })
+            })?;
+            if !before(header.sequence, header.ts) {
+                break;
+            }
+            offset = header.next_offset();
+            found = Some(header);
+        }
+        Ok(found.map(|header| (segment, header)))
+    }
+
+    /// Looks at the frame at `position`, which is below `visible`.
+    pub(super) fn frame<'m>(
+        &self,
+        pin: &'m mut Option<(Arc<Segment>, Arc<Mapping>)>,
+        visible: Visible,
+        position: Position,
+    ) -> Result<Frame<'m>, ReadError> {
+        let id = position.segment(self.bits);
+        if pin.as_ref().is_none_or(|(segment, _)| segment.id() != id) {
+            let segment = self.segments.get(id).ok_or(ReadError::Missing(id))?;
+            let mapping = self.map(&segment)?;
+            *pin = Some((segment, mapping));
+        }
+        let Some((segment, mapping)) = pin else { return Err(ReadError::Missing(id)) };
+        let offset = position.offset(self.bits);
+        let bytes = segment.frozen(mapping, visible).get(offset as usize..).unwrap_or(&[]);
+        Frame::parse(segment.key(), offset, bytes).map_err(|error| {
+            ReadError::Frame(id, Stop { offset, reason: StopReason::Frame(error) })
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The handle that cursors are made from.
+
+use std::path::Path;
+
+use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamVersion};
+
+use super::forward::Cursor;
+use super::stream::{StreamCursor, StreamHistory};
+use crate::log::error::{ReadError, SeekError};
+use crate::log::frontier::Activity;
+use crate::log::recovery::RecoveryReport;
+use crate::log::shared::Shared;
+use crate::log::type_table::LogType;
+use crate::sync::Arc;
+
+/// A log for readers: clone it, send it to any thread.
+#[derive(Debug, Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+/// Where a cursor begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// With the oldest event.
+    Oldest,
+    /// With this event, which may be the next one to come.
+    Sequence(Sequence),
+    /// With the first event committed at or after this time, in nanoseconds since the Unix epoch.
+    Time(u64),
+    /// With the next event to come.
+    End,
+}
+
+impl Log {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// A cursor that gives every event from `start` on.
+    ///
+    /// # Errors
+    ///
+    /// The place is outside the log, or cannot be read.
+    pub fn cursor(&self, start: Start) -> Result<Cursor, SeekError> {
+        Cursor::place(&self.shared, start)
+    }
+
+    /// A cursor that gives the events of one stream, from a version on, as they come. The stream
+    /// need not have begun.
+    pub fn stream(&self, stream: &StreamKey, from: StreamVersion) -> StreamCursor {
+        StreamCursor::new(&self.shared, stream, from)
+    }
+
+    /// The events of one stream as of now, the newest first.
+    pub fn stream_backwards(&self, stream: &StreamKey) -> StreamHistory {
+        StreamHistory::new(&self.shared, stream)
+    }
+
+    /// Version of a stream's last visible event; [`StreamVersion::NONE`] if it has none.
+    pub fn stream_version(&self, stream: &StreamKey) -> StreamVersion {
+        let number = self.shared.streams.find(stream);
+        number.map_or(StreamVersion::NONE, |number| self.shared.streams.head(number).0)
+    }
+
+    /// Number of streams.
+    pub fn streams(&self) -> u64 {
+        self.shared.streams.len()
+    }
+
+    /// The types that stand in the log, in the order of their numbers.
+    pub fn types(&self) -> impl Iterator<Item = &LogType> {
+        self.shared.types.iter()
+    }
+
+    /// The sequence of the last visible event, and the position behind it: a consistent pair.
+    pub fn visible(&self) -> (Sequence, Position) {
+        let (end, next) = self.shared.frontier.visible_pair();
+        (next.before(), end.position())
+    }
+
+    /// The sequence of the last durable event, and the position behind it: a consistent pair.
+    pub fn durable(&self) -> (Sequence, Position) {
+        let (end, next) = self.shared.frontier.durable_pair();
+        (next.before(), end)
+    }
+
+    /// Whether the writer is gone, so that nothing more will come.
+    pub fn is_closed(&self) -> bool {
+        self.shared.frontier.activity() != Activity::Open
+    }
+
+    /// Rollovers since opening, and how many of them had to wait for a segment.
+    pub fn rollovers(&self) -> (u64, u64) {
+        self.shared.counters.read()
+    }
+
+    /// Identity of the log.
+    pub fn log_id(&self) -> LogId {
+        self.shared.log
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        self.shared.directory.root()
+    }
+
+    /// What opening found, cut and kept.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.shared.report
+    }
+
+    /// One event by its sequence, given to `look`.
+    ///
+    /// # Errors
+    ///
+    /// The sequence is outside the log, or cannot be read.
+    pub fn with_event<T>(
+        &self,
+        sequence: Sequence,
+        look: impl FnOnce(super::EventRef<'_>) -> T,
+    ) -> Result<T, SeekError> {
+        let mut cursor = self.cursor(Start::Sequence(sequence))?;
+        match cursor.next_event()? {
+            Some(event) => Ok(look(event)),
+            None => Err(SeekError::BeyondEnd(sequence)),
+        }
+    }
+}
+
+impl From<ReadError> for std::io::Error {
+    fn from(error: ReadError) -> Self {
+        Self::other(error)
+    }
+}

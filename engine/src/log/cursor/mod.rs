@@ -1,0 +1,18 @@
+//! Reading: any number of cursors on any threads, none of which the writer knows.
+//!
+//! - `log`: the handle that cursors are made from
+//! - `event_ref`: one event, borrowed from the mapping
+//! - `forward`: everything from a place on, as it comes
+//! - `frames`: seeking, and looking at single frames
+//! - `stream`: the events of one stream, forwards and backwards
+
+mod event_ref;
+mod forward;
+mod frames;
+mod log;
+mod stream;
+
+pub use event_ref::EventRef;
+pub use forward::{Batch, Cursor, WaitStrategy, Waited};
+pub use log::{Log, Start};
+pub use stream::{StreamCursor, StreamHistory};

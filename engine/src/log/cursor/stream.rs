@@ -1,0 +1,226 @@
+//! The events of one stream, forwards and backwards.
+//!
+//! Each event of a stream links to the one before it, so going back is following links. Going
+//! forwards is going back first, noting every so many links, and then each stretch in turn: the
+//! memory it takes is bounded, however long the stream.
+
+use factlog_codec::{
+    Frame, ItemKind, Items, Link, Place, Position, StreamKey, StreamNumber, StreamVersion,
+};
+
+use super::event_ref::EventRef;
+use crate::log::error::{ItemFault, ReadError};
+use crate::log::map::Mapping;
+use crate::log::segment::Segment;
+use crate::log::shared::Shared;
+use crate::sync::Arc;
+
+/// Events of a stream that are noted at once.
+const STRETCH: usize = 4096;
+
+type Pin = Option<(Arc<Segment>, Arc<Mapping>)>;
+
+/// Where an event of a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    version: StreamVersion,
+    frame: Position,
+    /// Index among the events of the frame; unknown for the stream's last event.
+    index: Option<u16>,
+}
+
+/// An event of a stream, found in its frame.
+struct FoundEvent<'a> {
+    event: EventRef<'a>,
+    link: Link,
+}
+
+/// What a cursor over one stream needs to find events.
+#[derive(Debug)]
+struct Finder {
+    shared: Arc<Shared>,
+    name: StreamKey,
+    number: Option<StreamNumber>,
+    pin: Pin,
+}
+
+impl Finder {
+    fn new(shared: &Arc<Shared>, name: &StreamKey) -> Self {
+        Self { shared: Arc::clone(shared), name: name.clone(), number: None, pin: None }
+    }
+
+    /// The stream's last visible event, if it has begun.
+    fn head(&mut self) -> Option<Spot> {
+        if self.number.is_none() {
+            self.number = self.shared.streams.find(&self.name);
+        }
+        let (version, frame) = self.shared.streams.head(self.number?);
+        (version != StreamVersion::NONE).then_some(Spot { version, frame, index: None })
+    }
+
+    /// The event at `spot`.
+    fn find(&mut self, spot: Spot) -> Result<FoundEvent<'_>, ReadError> {
+        let shared = &*self.shared;
+        let bits = shared.bits;
+        let number = self.number.unwrap_or(StreamNumber::NONE);
+        // Heads are published after their frames, so this is not behind.
+        let visible = shared.frontier.visible();
+        let frame = shared.frame(&mut self.pin, visible, spot.frame)?;
+        let place = Place::of(spot.frame, bits);
+        match event_at(shared, &frame, number, spot) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => {
+                Err(ReadError::Link { stream: self.name.clone(), version: spot.version, place })
+            }
+            Err(fault) => Err(ReadError::Items(place, fault)),
+        }
+    }
+
+    /// The spot before `spot`, if it is not the first.
+    fn before(&mut self, spot: Spot) -> Result<Option<Spot>, ReadError> {
+        let link = self.find(spot)?.link;
+        Ok(previous(link))
+    }
+}
+
+/// Where `link` leads.
+fn previous(link: Link) -> Option<Spot> {
+    let version = link.version.previous();
+    (version != StreamVersion::NONE && link.previous != Position::ZERO).then_some(Spot {
+        version,
+        frame: link.previous,
+        index: Some(link.index),
+    })
+}
+
+/// The event in `frame` that is `spot` of the stream.
+fn event_at<'a>(
+    shared: &'a Shared,
+    frame: &Frame<'a>,
+    number: StreamNumber,
+    spot: Spot,
+) -> Result<Option<FoundEvent<'a>>, ItemFault> {
+    let mut index = 0_u16;
+    for item in Items::new(frame.body) {
+        let item = item.map_err(ItemFault::Item)?;
+        if item.header.flags.kind != ItemKind::Event {
+            continue;
+        }
+        if spot.index.is_none_or(|wanted| wanted == index) {
+            let link = if item.header.stream == number {
+                item.extensions.link().map_err(ItemFault::Extension)?
+            } else {
+                let further = item.extensions.further().map_err(ItemFault::Extension)?;
+                further.iter().find(|further| further.stream == number).map(|further| further.link)
+            };
+            if let Some(link) = link.filter(|link| link.version == spot.version) {
+                let header = &frame.header;
+                let sequence = header.sequence.after(u64::from(index));
+                let event = EventRef::new(shared, item, sequence, header.ts, header.epoch);
+                return Ok(Some(FoundEvent { event, link }));
+            }
+        }
+        index = index.saturating_add(1);
+    }
+    Ok(None)
+}
+
+/// The events of one stream from a version on, as they come.
+#[derive(Debug)]
+pub struct StreamCursor {
+    finder: Finder,
+    next: StreamVersion,
+    /// The next spots, the last one first.
+    stretch: Vec<Spot>,
+    /// The last spots of later stretches, the nearest last.
+    later: Vec<Spot>,
+}
+
+impl StreamCursor {
+    pub(super) fn new(shared: &Arc<Shared>, name: &StreamKey, from: StreamVersion) -> Self {
+        Self {
+            finder: Finder::new(shared, name),
+            next: from.max(StreamVersion::NONE.next()),
+            stretch: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// The version that comes next.
+    pub fn next_version(&self) -> StreamVersion {
+        self.next
+    }
+
+    /// The next event of the stream, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
+        if self.stretch.is_empty() {
+            self.plan()?;
+        }
+        let Some(spot) = self.stretch.pop() else { return Ok(None) };
+        self.next = spot.version.next();
+        Ok(Some(self.finder.find(spot)?.event))
+    }
+
+    /// Notes where the next stretch of events stands.
+    fn plan(&mut self) -> Result<(), ReadError> {
+        let top = match self.later.pop() {
+            Some(spot) => spot,
+            None => match self.finder.head() {
+                Some(head) if head.version >= self.next => head,
+                _ => return Ok(()),
+            },
+        };
+        let stretch = STRETCH as u64;
+        let mut spot = top;
+        loop {
+            let ahead = spot.version.get() - self.next.get();
+            if ahead < stretch {
+                self.stretch.push(spot);
+            } else if (ahead + 1).is_multiple_of(stretch) && spot != top {
+                self.later.push(spot);
+            } else if spot == top {
+                // Whatever is above the last whole stretch begins here.
+                self.later.push(spot);
+            }
+            if ahead == 0 {
+                // Pushed from the newest to the oldest: the oldest is taken first.
+                return Ok(());
+            }
+            match self.finder.before(spot)? {
+                Some(before) => spot = before,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The events of one stream as of a moment, the newest first.
+#[derive(Debug)]
+pub struct StreamHistory {
+    finder: Finder,
+    spot: Option<Spot>,
+}
+
+impl StreamHistory {
+    pub(super) fn new(shared: &Arc<Shared>, name: &StreamKey) -> Self {
+        let mut finder = Finder::new(shared, name);
+        let spot = finder.head();
+        Self { finder, spot }
+    }
+
+    /// The event before the last one given, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
+        let Some(spot) = self.spot else { return Ok(None) };
+        let found = self.finder.find(spot)?;
+        self.spot = previous(found.link);
+        Ok(Some(found.event))
+    }
+}

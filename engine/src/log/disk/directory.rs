@@ -1,0 +1,175 @@
+//! The directory of a log: its names, and how files in it are opened.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use factlog_codec::SegmentId;
+
+/// The directory of a log. All names in it are made here; none is taken from a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root.join("seg")
+    }
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("LOCK")
+    }
+    pub(crate) fn manifest(&self, slot: usize) -> PathBuf {
+        self.root.join(if slot == 0 { "MANIFEST-a" } else { "MANIFEST-b" })
+    }
+    pub(crate) fn segment(&self, id: SegmentId) -> PathBuf {
+        self.segments().join(format!("{:010}.log", id.get()))
+    }
+
+    /// Makes the directory and those in it, if they are missing.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        if !self.root.is_dir() {
+            make_private(&self.root, true)?;
+            if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty())
+            {
+                sync_directory(parent)?;
+            }
+        }
+        let segments = self.segments();
+        if !segments.is_dir() {
+            make_private(&segments, false)?;
+            sync_directory(&self.root)?;
+        }
+        Ok(())
+    }
+
+    /// The segments that are there, in order, and the files that were being prepared.
+    pub(crate) fn list(&self) -> io::Result<(Vec<SegmentId>, Vec<PathBuf>)> {
+        let (mut segments, mut temporary) = (Vec::new(), Vec::new());
+        let entries = match fs::read_dir(self.segments()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((segments, temporary));
+            }
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if let Some(number) = segment_number(name) {
+                segments.push(SegmentId::new(number));
+            } else if name.ends_with(".tmp") {
+                temporary.push(path);
+            }
+        }
+        segments.sort_unstable();
+        Ok((segments, temporary))
+    }
+
+    /// Takes a file out of the way, and gives its new name.
+    pub(crate) fn move_to_quarantine(&self, path: &Path, prefix: &str) -> io::Result<PathBuf> {
+        let quarantine = self.quarantine();
+        if !quarantine.is_dir() {
+            make_private(&quarantine, false)?;
+            sync_directory(&self.root)?;
+        }
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
+        let mut target = quarantine.join(format!("{prefix}-{name}"));
+        for again in 1.. {
+            if fs::symlink_metadata(&target).is_err() {
+                break;
+            }
+            target = quarantine.join(format!("{prefix}-{again}-{name}"));
+        }
+        fs::rename(path, &target)?;
+        sync_directory(&quarantine)?;
+        sync_directory(&self.segments())?;
+        Ok(target)
+    }
+}
+
+/// The number in `NNNNNNNNNN.log`, if the name is exactly such.
+fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".log")?;
+    if digits.len() != 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|number| *number != 0)
+}
+
+fn make_private(path: &Path, parents: bool) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(parents);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    // Windows has no such call; its directory entries are journalled.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// Opens `path` if it is a regular file and no link; never waits on a FIFO.
+pub(crate) fn open_regular(path: &Path, write: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(write);
+    open_checked(path, &mut options)
+}
+
+/// Makes a file that was not there.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    open_checked(path, &mut options)
+}
+
+pub(crate) fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("this is no regular file"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment_number;
+
+    /// Only names that the engine makes are taken for segments.
+    #[test]
+    fn are_only_exact_names_taken() {
+        assert_eq!(segment_number("0000000001.log"), Some(1));
+        assert_eq!(segment_number("4294967295.log"), Some(u32::MAX));
+        for name in [
+            "0000000000.log",
+            "1.log",
+            "+000000001.log",
+            "4294967296.log",
+            "0000000001.tmp",
+            ".log",
+        ] {
+            assert_eq!(segment_number(name), None, "{name}");
+        }
+    }
+}

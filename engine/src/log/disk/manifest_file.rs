@@ -1,0 +1,79 @@
+//! The two slots of the manifest, written in turn.
+
+use std::io::{self, Read};
+
+use factlog_codec::layout::PAGE;
+use factlog_codec::{Manifest, ManifestError};
+
+use super::directory::{Directory, create_new, open_regular, sync_directory};
+use super::segment_file::write_at;
+
+/// What the two slots hold.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// Each slot: absent, unusable, or a manifest.
+    pub(crate) slots: [Option<Result<Manifest, ManifestError>>; 2],
+}
+
+/// Writes manifests, each to the slot that holds the older one.
+#[derive(Debug)]
+pub(crate) struct ManifestFile {
+    directory: Directory,
+    next_slot: usize,
+}
+
+impl Slots {
+    pub(crate) fn read(directory: &Directory) -> io::Result<Self> {
+        let read = |slot| {
+            let mut file = match open_regular(&directory.manifest(slot), false) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let mut page = Vec::with_capacity(PAGE);
+            Read::by_ref(&mut file).take(PAGE as u64).read_to_end(&mut page)?;
+            Ok(Some(Manifest::decode(&page)))
+        };
+        Ok(Self { slots: [read(0)?, read(1)?] })
+    }
+
+    /// The newer of those that verify, and its slot.
+    pub(crate) fn newest(&self) -> Option<(usize, &Manifest)> {
+        let valid = |slot: usize| match &self.slots[slot] {
+            Some(Ok(manifest)) => Some((slot, manifest)),
+            _ => None,
+        };
+        [valid(0), valid(1)].into_iter().flatten().max_by_key(|(_, manifest)| manifest.generation)
+    }
+
+    /// The reason why no slot can be used, if there is a slot at all.
+    pub(crate) fn error(&self) -> Option<ManifestError> {
+        let errors = self.slots.iter().flatten().filter_map(|slot| slot.as_ref().err());
+        // A newer version says more than a broken checksum.
+        errors.copied().max_by_key(|error| matches!(error, ManifestError::Version(_)))
+    }
+
+    pub(crate) fn writer(&self, directory: &Directory) -> ManifestFile {
+        let next_slot = self.newest().map_or(0, |(slot, _)| 1 - slot);
+        ManifestFile { directory: directory.clone(), next_slot }
+    }
+}
+
+impl ManifestFile {
+    /// Writes and syncs. On an error the other slot still stands.
+    pub(crate) fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
+        let path = self.directory.manifest(self.next_slot);
+        let (file, new) = match open_regular(&path, true) {
+            Ok(file) => (file, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (create_new(&path)?, true),
+            Err(error) => return Err(error),
+        };
+        write_at(&file, &manifest.encode(), 0)?;
+        file.sync_all()?;
+        if new {
+            sync_directory(self.directory.root())?;
+        }
+        self.next_slot = 1 - self.next_slot;
+        Ok(())
+    }
+}

@@ -1,0 +1,445 @@
+//! What can go wrong, one enum for each family of operations.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use factlog_codec::layout::{MAX_EVENTS, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
+use factlog_codec::types::{SchemaDrift, ViewError};
+use factlog_codec::{
+    ExtensionError, HeaderError, ItemError, ManifestError, MetadataTooLong, Place, SegmentId,
+    Sequence, Stop, StreamItemError, StreamKey, StreamKeyError, StreamVersion, TypeItemError,
+};
+
+use super::disk::FileSystem;
+use super::recovery::Damage;
+
+/// An operation of the operating system that failed, and on what.
+#[derive(Debug)]
+pub struct IoError {
+    /// What was being done, as in "sync the segment".
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl IoError {
+    pub(crate) fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { action, path: path.into(), source }
+    }
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for IoError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Why an option cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// Segments must have a power of two of bytes, from 4 MiB to 1 GiB: what was asked for.
+    SegmentSize(u64),
+    /// From 1 to 16 segments can be kept ready: what was asked for.
+    SpareSegments(usize),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SegmentSize(size) => write!(
+                f,
+                "a segment cannot have {size} bytes: choose a power of two from {} MiB to {} MiB",
+                (1_u64 << MIN_SEGMENT_BITS) >> 20,
+                (1_u64 << MAX_SEGMENT_BITS) >> 20
+            ),
+            Self::SpareSegments(count) => {
+                write!(f, "{count} segments cannot be kept ready: choose from 1 to 16")
+            }
+        }
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// Why a log was not opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An option is out of bounds.
+    Option(OptionError),
+    /// Somebody else writes this log: its directory.
+    Locked(PathBuf),
+    /// There is no log in this directory.
+    NoLog(PathBuf),
+    /// The log cannot be written on this file system.
+    CopyOnWrite {
+        /// The directory.
+        path: PathBuf,
+        /// What it stands on.
+        file_system: FileSystem,
+    },
+    /// The log is on a network file system, which must be asked for.
+    Network {
+        /// The directory.
+        path: PathBuf,
+        /// What it stands on.
+        file_system: FileSystem,
+    },
+    /// Neither slot of the manifest can be used, though segments are there.
+    Manifest(PathBuf, ManifestError),
+    /// A segment's header cannot be used.
+    Header(SegmentId, HeaderError),
+    /// A segment belongs to another log, or its name is not its number.
+    Foreign(SegmentId),
+    /// Bytes that were durable are gone or changed. Nothing was written.
+    Damaged(Box<Damage>),
+    /// A type of the vocabulary stands in the log with another shape.
+    Drift(SchemaDrift),
+    /// Epochs or segment numbers are used up.
+    Exhausted,
+    /// The operating system refused.
+    Io(IoError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(error) => error.fmt(f),
+            Self::Locked(path) => write!(
+                f,
+                "the log in {} is open for writing elsewhere, in this process or another: close \
+                 it there, or open it for reading only",
+                path.display()
+            ),
+            Self::NoLog(path) => write!(
+                f,
+                "there is no log in {}: check the path, or open it for writing to make one",
+                path.display()
+            ),
+            Self::CopyOnWrite { path, file_system } => write!(
+                f,
+                "{} is on {file_system}, where space that was allocated is allocated again at \
+                 each write, so that a full disk could not be told in time: put the log on ext4, \
+                 XFS or tmpfs",
+                path.display()
+            ),
+            Self::Network { path, file_system } => write!(
+                f,
+                "{} is on {file_system}, where neither locks nor mappings can be trusted: put the \
+                 log on a local file system, or allow it with `Options::network_file_systems`",
+                path.display()
+            ),
+            Self::Manifest(path, error) => {
+                write!(f, "no manifest in {} can be used: {error}", path.display())
+            }
+            Self::Header(segment, error) => write!(f, "segment {segment}: {error}"),
+            Self::Foreign(segment) => write!(
+                f,
+                "segment {segment} belongs to another log or had another number: put the right \
+                 file back"
+            ),
+            Self::Damaged(damage) => damage.fmt(f),
+            Self::Drift(drift) => drift.fmt(f),
+            Self::Exhausted => write!(f, "the numbers of epochs or segments are used up"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Option(error) => Some(error),
+            Self::Manifest(_, error) => Some(error),
+            Self::Header(_, error) => Some(error),
+            Self::Drift(error) => Some(error),
+            Self::Io(error) => Some(&error.source),
+            _ => None,
+        }
+    }
+}
+
+impl From<IoError> for OpenError {
+    fn from(error: IoError) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Why an event was not appended. Nothing of it, nor of its transaction, is in the log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The event, or the transaction with it, would be larger than a frame may be: bytes.
+    TooLarge {
+        /// Most bytes that a transaction may take.
+        limit: usize,
+    },
+    /// The transaction has as many events as a frame may have.
+    TooManyEvents,
+    /// The stream is not at the expected version.
+    Conflict {
+        /// The stream.
+        stream: StreamKey,
+        /// What the caller expected.
+        expected: StreamVersion,
+        /// Where it is.
+        actual: StreamVersion,
+    },
+    /// The stream cannot be called that.
+    Stream(StreamKeyError),
+    /// Metadata and links do not fit.
+    Metadata(MetadataTooLong),
+    /// A cause or correlation that is not in the log yet.
+    Unknown(Sequence),
+    /// The event's type stands in the log with another shape.
+    Drift(SchemaDrift),
+    /// The descriptions of all types would take more than an eighth of a segment.
+    TypeTableFull,
+    /// Numbers for segments, types, positions or streams are used up.
+    Exhausted,
+    /// There is no space for the next segment. Appending goes on when there is.
+    NoSpace(Arc<IoError>),
+    /// The next segment cannot be prepared for another reason.
+    Prepare(Arc<IoError>),
+    /// An earlier operation on a segment in use failed. The log must be opened anew.
+    Poisoned(Arc<IoError>),
+    /// This process is a forked child of the one that opened the log.
+    Forked,
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => write!(
+                f,
+                "the transaction would take more than {limit} bytes: make it smaller, or use \
+                 larger segments"
+            ),
+            Self::TooManyEvents => {
+                write!(f, "the transaction would have more than {MAX_EVENTS} events: split it")
+            }
+            Self::Conflict { stream, expected, actual } => write!(
+                f,
+                "stream {stream} is at version {actual}, not {expected}: somebody was faster; read \
+                 it again and decide anew"
+            ),
+            Self::Stream(error) => error.fmt(f),
+            Self::Metadata(error) => error.fmt(f),
+            Self::Unknown(sequence) => {
+                write!(f, "event {sequence}, named as cause or correlation, is not in the log")
+            }
+            Self::Drift(drift) => drift.fmt(f),
+            Self::TypeTableFull => write!(
+                f,
+                "the descriptions of all types together would take more than an eighth of a \
+                 segment: use larger segments, or fewer types"
+            ),
+            Self::Exhausted => write!(f, "a kind of numbers of this log is used up"),
+            Self::NoSpace(error) => write!(
+                f,
+                "no space for the next segment ({error}): nothing was appended; it goes on when \
+                 there is space"
+            ),
+            Self::Prepare(error) => write!(f, "the next segment cannot be prepared: {error}"),
+            Self::Poisoned(error) => write!(
+                f,
+                "the log stopped writing, since an operation failed whose outcome is unknown \
+                 ({error}): open it anew"
+            ),
+            Self::Forked => write!(
+                f,
+                "this process is a forked child of the one that opened the log, and may not write"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stream(error) => Some(error),
+            Self::Metadata(error) => Some(error),
+            Self::Drift(error) => Some(error),
+            Self::NoSpace(error) | Self::Prepare(error) | Self::Poisoned(error) => {
+                Some(&error.source)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why events did not become durable, or the log was not closed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// This operation failed, or an earlier one did. What was durable stays; the log must be
+    /// opened anew.
+    Poisoned(Arc<IoError>),
+    /// This process is a forked child of the one that opened the log.
+    Forked,
+    /// Everything is durable, but the manifest could not say so.
+    Manifest(IoError),
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poisoned(error) => write!(
+                f,
+                "events may not have become durable, and the log stopped writing ({error}): open \
+                 it anew"
+            ),
+            Self::Forked => AppendError::Forked.fmt(f),
+            Self::Manifest(error) => write!(f, "all is durable, but not noted: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SyncError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Poisoned(error) => Some(&error.source),
+            Self::Manifest(error) => Some(&error.source),
+            Self::Forked => None,
+        }
+    }
+}
+
+/// Why reading stopped. A cursor that gave one of these gives it again.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A frame that was there no longer verifies.
+    Frame(SegmentId, Stop),
+    /// The items of a frame cannot be read.
+    Items(Place, ItemFault),
+    /// A link of a stream does not lead to the event that it names.
+    Link {
+        /// The stream.
+        stream: StreamKey,
+        /// The version that should stand there.
+        version: StreamVersion,
+        /// Where it should stand.
+        place: Place,
+    },
+    /// A segment is missing.
+    Missing(SegmentId),
+    /// A segment cannot be mapped.
+    Io(Arc<IoError>),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(segment, stop) => {
+                write!(f, "segment {segment} was damaged while it was open: {stop}")
+            }
+            Self::Items(place, fault) => write!(f, "the frame at {place} cannot be read: {fault}"),
+            Self::Link { stream, version, place } => {
+                write!(f, "version {version} of stream {stream} does not stand at {place}")
+            }
+            Self::Missing(segment) => write!(f, "segment {segment} is missing"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// Why the items of a frame that verifies cannot be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ItemFault {
+    /// An item cannot be read.
+    Item(ItemError),
+    /// An item's extensions cannot be read.
+    Extension(ExtensionError),
+    /// A TYPE cannot be read.
+    Type(TypeItemError),
+    /// A TYPE does not have the next number, or differs from what the log says of that number.
+    TypeNumber(u16),
+    /// A STREAM cannot be read.
+    Stream(StreamItemError),
+    /// A STREAM does not have the next number, or its key has a number already.
+    StreamNumber(u64),
+    /// An event's type is none of the log's.
+    UnknownType(u16),
+    /// An event's stream is none of the log's.
+    UnknownStream(u64),
+    /// An event's link does not go on from the stream's last event: the version it says.
+    Link(u64),
+    /// The frame says another number of events than it has: it says this.
+    Count(u16),
+    /// A SEGOPEN contradicts what stands before it.
+    SegOpen,
+}
+
+impl fmt::Display for ItemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Item(error) => error.fmt(f),
+            Self::Extension(error) => error.fmt(f),
+            Self::Type(error) => error.fmt(f),
+            Self::TypeNumber(number) => write!(f, "type number {number} is not the next one"),
+            Self::Stream(error) => error.fmt(f),
+            Self::StreamNumber(number) => write!(f, "stream number {number} is not the next one"),
+            Self::UnknownType(number) => write!(f, "type number {number} stands for nothing"),
+            Self::UnknownStream(number) => write!(f, "stream number {number} stands for nothing"),
+            Self::Link(version) => {
+                write!(f, "version {version} does not go on from the stream's last event")
+            }
+            Self::Count(count) => write!(f, "the frame does not have the {count} events it says"),
+            Self::SegOpen => write!(f, "the SEGOPEN contradicts what stands before it"),
+        }
+    }
+}
+
+impl std::error::Error for ItemFault {}
+
+/// Why a cursor was not placed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SeekError {
+    /// The place is behind the end of the visible log: the next sequence there.
+    BeyondEnd(Sequence),
+    /// The place is before what is kept: the oldest sequence there is.
+    BeforeOldest(Sequence),
+    /// Reading failed on the way.
+    Read(ReadError),
+}
+
+impl fmt::Display for SeekError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeyondEnd(next) => {
+                write!(f, "the log is not there yet: its next sequence is {next}")
+            }
+            Self::BeforeOldest(oldest) => {
+                write!(f, "the log no longer goes back that far: its oldest sequence is {oldest}")
+            }
+            Self::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SeekError {}
+
+impl From<ReadError> for SeekError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Why an event was not given as the wanted type: see [`ViewError`].
+pub type AccessError = ViewError;

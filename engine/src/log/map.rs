@@ -1,0 +1,141 @@
+//! Raw mappings of segments, and the two ways to look into them.
+//!
+//! A mapping is memory that the writer changes while readers look at it. A reference to bytes
+//! that change is undefined behaviour, whoever reads them, so there are exactly two ways in:
+//!
+//! 1. **Frozen bytes**, shared: below a bound that was loaded from the visible watermark. The
+//!    writer never touches them again, nor does recovery.
+//! 2. **The claim**, exclusive: at or above the writer's tail. There is one [`WriteHalf`] for a
+//!    mapping, made together with it, and it gives out its space only through `&mut self`.
+//!
+//! The tail only rises, and what is published is at most the tail, so the two never overlap.
+
+use std::fs::File;
+use std::io;
+use std::slice;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::sync::Arc;
+
+/// A mapped segment.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    raw: MmapRaw,
+}
+
+/// The right to write into a mapping, at or above the tail. There is one for each mapping.
+#[derive(Debug)]
+pub(crate) struct WriteHalf {
+    mapping: Arc<Mapping>,
+    /// Invariant 1: never falls. Invariant 2: at most `limit`.
+    tail: usize,
+    /// Invariant 3: at most the mapping's length.
+    limit: usize,
+}
+
+impl Mapping {
+    /// Maps `file` for reading only.
+    pub(crate) fn read_only(file: &File, len: usize) -> io::Result<Arc<Self>> {
+        check_len(file, len)?;
+        let raw = MmapOptions::new().len(len).map_raw_read_only(file)?;
+        Ok(Arc::new(Self { raw }))
+    }
+
+    /// Maps `file` for reading and writing. Frames go from `tail` up to `limit`.
+    pub(crate) fn writable(
+        file: &File,
+        len: usize,
+        tail: usize,
+        limit: usize,
+    ) -> io::Result<(Arc<Self>, WriteHalf)> {
+        if tail > limit || limit > len {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        check_len(file, len)?;
+        let raw = MmapOptions::new().len(len).map_raw(file)?;
+        let mapping = Arc::new(Self { raw });
+        let half = WriteHalf { mapping: Arc::clone(&mapping), tail, limit };
+        Ok((mapping, half))
+    }
+
+    /// The first `end` bytes.
+    ///
+    /// # Safety
+    ///
+    /// `end` is at most an offset that was loaded from the visible watermark of the log that
+    /// this segment belongs to (or verified by recovery before there was a writer): every store
+    /// to these bytes happened before that load, and none will come.
+    #[inline]
+    pub(crate) unsafe fn frozen(&self, end: usize) -> &[u8] {
+        let end = end.min(self.raw.len());
+        // SAFETY: the pointer is valid for `len` bytes as long as `self` lives; the caller says
+        // that nobody writes to the first `end` of them.
+        unsafe { slice::from_raw_parts(self.raw.as_ptr(), end) }
+    }
+
+    /// Makes the pages of a range present and writable, without changing a byte.
+    ///
+    /// Where there is no room for them this is an error, while a store would be a signal.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn populate(&self, from: usize, len: usize) -> io::Result<()> {
+        let len = len.min(self.raw.len().saturating_sub(from));
+        if len == 0 {
+            return Ok(());
+        }
+        self.raw.advise_range(memmap2::Advice::PopulateWrite, from, len)
+    }
+
+    /// Elsewhere pages come when they are first stored to.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn populate(&self, _from: usize, _len: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Hands dirty pages to the file system, where the system call that syncs the file does not
+    /// do so itself.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        if cfg!(target_os = "linux") { Ok(()) } else { self.raw.flush() }
+    }
+}
+
+/// A mapping longer than its file raises a signal when it is touched.
+fn check_len(file: &File, len: usize) -> io::Result<()> {
+    if file.metadata()?.len() < len as u64 {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    }
+    Ok(())
+}
+
+impl WriteHalf {
+    /// Where the next frame goes.
+    #[inline]
+    pub(crate) fn tail(&self) -> usize {
+        self.tail
+    }
+
+    /// Bytes left for frames.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.limit - self.tail
+    }
+
+    /// The space at the tail, as long as it is asked for, or as there is.
+    #[inline]
+    pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
+        let len = len.min(self.room());
+        // SAFETY: invariants 2 and 3 keep `tail` inside the mapping.
+        let start = unsafe { self.mapping.raw.as_mut_ptr().add(self.tail) };
+        // SAFETY: `tail + len <= limit <= mapping length`. Exclusive: this half is the only one
+        // of its mapping and is borrowed mutably; frozen slices end at or below a tail that was
+        // published, which is at most this tail (invariant 1).
+        unsafe { slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Freezes `len` bytes at the tail: they are never given out for writing again.
+    #[inline]
+    pub(crate) fn freeze(&mut self, len: usize) {
+        debug_assert!(len <= self.room());
+        self.tail += len.min(self.room());
+    }
+}

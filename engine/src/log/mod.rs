@@ -1,0 +1,46 @@
+//! The log: immutable events in segments, one writer, any number of readers.
+//!
+//! From the bottom up:
+//!
+//! - `disk`: files and directories, the cold boundary to the operating system
+//! - `map`, `fork`, `clock`: raw mappings, watching for forks, frame time; the unsafe code is here
+//! - `append_only`, `frontier`, `index`: what one thread writes and others read without locks
+//! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
+//! - `recovery`: from what stands on the medium to a verdict
+//! - `conductor`, `durability`: the two background threads
+//! - `writer`, `cursor`: appending and reading
+//! - `open`, `options`: how it all begins
+
+mod append_only;
+mod clock;
+mod conductor;
+mod cursor;
+mod disk;
+mod durability;
+mod error;
+mod fork;
+mod frontier;
+mod index;
+mod map;
+mod open;
+mod options;
+mod recovery;
+mod segment;
+mod shared;
+mod stream_table;
+mod type_table;
+mod writer;
+
+pub use clock::{Clock, SystemClock};
+pub use cursor::{
+    Batch, Cursor, EventRef, Log, Start, StreamCursor, StreamHistory, WaitStrategy, Waited,
+};
+pub use disk::FileSystem;
+pub use error::{
+    AccessError, AppendError, IoError, ItemFault, OpenError, OptionError, ReadError, SeekError,
+    SyncError,
+};
+pub use options::Options;
+pub use recovery::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
+pub use type_table::LogType;
+pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

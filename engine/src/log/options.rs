@@ -1,0 +1,156 @@
+//! How a log is opened.
+
+use std::fmt;
+use std::path::Path;
+
+use factlog_codec::layout::{DEFAULT_SEGMENT_BITS, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
+use factlog_codec::types::{EventType, Vocabulary};
+
+use super::clock::Clock;
+use super::cursor::Log;
+use super::error::{OpenError, OptionError};
+use super::open;
+use super::recovery::RecoveryProgress;
+use super::writer::Writer;
+
+const MOST_SPARE_SEGMENTS: usize = 16;
+
+/// How a log is opened. Every option has a default that does for most.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// let writer = factlog::Options::new().segment_size(4 << 20).open(dir.path())?;
+/// writer.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Options {
+    pub(super) segment_size: u64,
+    pub(super) spare_segments: usize,
+    pub(super) prefault: usize,
+    pub(super) network: bool,
+    pub(super) clock: Option<Box<dyn Clock>>,
+    pub(super) types: Vec<&'static EventType>,
+    pub(super) progress: Option<ProgressFn>,
+}
+
+type ProgressFn = Box<dyn FnMut(RecoveryProgress)>;
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("segment_size", &self.segment_size)
+            .field("spare_segments", &self.spare_segments)
+            .field("prefault", &self.prefault)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_size: 1 << DEFAULT_SEGMENT_BITS,
+            spare_segments: 2,
+            prefault: 8 << 20,
+            network: false,
+            clock: None,
+            types: Vec::new(),
+            progress: None,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of a segment of a new log: a power of two from 4 MiB to 1 GiB; 64 MiB by default. A
+    /// log keeps the size that it was made with.
+    ///
+    /// Larger segments take larger transactions (up to 1 MiB) with less left over at their ends.
+    #[must_use]
+    pub fn segment_size(mut self, bytes: u64) -> Self {
+        self.segment_size = bytes;
+        self
+    }
+
+    /// Segments that are kept ready ahead of the writer, from 1 to 16; 2 by default. One more
+    /// costs its size in disk space, and lets the writer run further ahead of a slow disk.
+    #[must_use]
+    pub fn spare_segments(mut self, count: usize) -> Self {
+        self.spare_segments = count;
+        self
+    }
+
+    /// Bytes ahead of the writer whose pages are made present in the background; 8 MiB by
+    /// default, 0 for none.
+    #[must_use]
+    pub fn prefault(mut self, bytes: usize) -> Self {
+        self.prefault = bytes;
+        self
+    }
+
+    /// Allows network file systems, whose locks and mappings may not hold what they promise.
+    #[must_use]
+    pub fn network_file_systems(mut self, allowed: bool) -> Self {
+        self.network = allowed;
+        self
+    }
+
+    /// Where frames get their time: for imports and tests. By default the processor's counter,
+    /// held against the system's clock, to about a microsecond.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Holds a vocabulary against the types in the log when it is opened, instead of at the first
+    /// append or read of each.
+    #[must_use]
+    pub fn vocabulary<V: Vocabulary>(mut self) -> Self {
+        self.types.extend(V::types());
+        self
+    }
+
+    /// Is told how far opening has come, once for each segment that is read.
+    #[must_use]
+    pub fn progress(mut self, told: impl FnMut(RecoveryProgress) + 'static) -> Self {
+        self.progress = Some(Box::new(told));
+        self
+    }
+
+    /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
+    /// has left is recovered; [`Writer::recovery`] says what was found.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. If the log is damaged, nothing was changed.
+    pub fn open(self, directory: impl AsRef<Path>) -> Result<Writer, OpenError> {
+        let bits = self.segment_bits()?;
+        open::for_writing(directory.as_ref(), self, bits)
+    }
+
+    /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
+    /// taken. What a writer elsewhere adds later is not seen.
+    ///
+    /// A damaged log is opened up to the damage; [`Log::recovery`] says so.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
+        open::for_reading(directory.as_ref(), self)
+    }
+
+    fn segment_bits(&self) -> Result<u8, OpenError> {
+        if !(1..=MOST_SPARE_SEGMENTS).contains(&self.spare_segments) {
+            return Err(OpenError::Option(OptionError::SpareSegments(self.spare_segments)));
+        }
+        let bits =
+            (MIN_SEGMENT_BITS..=MAX_SEGMENT_BITS).find(|bits| 1_u64 << *bits == self.segment_size);
+        bits.ok_or(OpenError::Option(OptionError::SegmentSize(self.segment_size)))
+    }
+}

@@ -1,0 +1,139 @@
+//! What the frames of a log say: its types, its streams, and the last event of each.
+//!
+//! A frame that verifies was written as it is; whether it makes sense is asked here.
+
+use factlog_codec::{
+    Frame, FrameKind, Item, ItemKind, Items, Link, Position, SegOpen, SegOpenTypes, StreamKey,
+    StreamNumber, StreamVersion, TypeItem,
+};
+
+use crate::log::error::ItemFault;
+use crate::log::stream_table::StreamTable;
+use crate::log::type_table::{LogType, TypeTable};
+
+/// The last event of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Head {
+    /// Its version; none if the stream has no event.
+    pub(crate) version: StreamVersion,
+    /// Its frame.
+    pub(crate) position: Position,
+    /// Its index among the events of its frame.
+    pub(crate) index: u16,
+}
+
+/// What the frames so far amount to.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    pub(crate) types: TypeTable,
+    pub(crate) streams: StreamTable,
+    /// By stream number less one.
+    pub(crate) heads: Vec<Head>,
+}
+
+impl Replay {
+    /// Holds a SEGOPEN against what came before it.
+    pub(crate) fn check_segopen(
+        &self,
+        open: &SegOpen,
+        types: SegOpenTypes<'_>,
+    ) -> Result<(), ItemFault> {
+        let same_types = types.zip(self.types.iter()).all(|(entry, known)| {
+            entry.is_ok_and(|(number, item)| number == known.number() && item == known.item())
+        });
+        let agrees = same_types
+            && usize::from(open.types) == self.types.len()
+            && open.next_type == self.types.next()
+            && open.next_stream.get() == self.streams.len() + 1;
+        if agrees { Ok(()) } else { Err(ItemFault::SegOpen) }
+    }
+
+    /// Takes in a frame that stands at `position`.
+    pub(crate) fn absorb(
+        &mut self,
+        frame: &Frame<'_>,
+        position: Position,
+    ) -> Result<(), ItemFault> {
+        if frame.header.kind != FrameKind::Data {
+            return Ok(());
+        }
+        let mut events = 0_u32;
+        for item in Items::new(frame.body) {
+            let item = item.map_err(ItemFault::Item)?;
+            match item.header.flags.kind {
+                ItemKind::Type => self.add_type(&item)?,
+                ItemKind::Stream => self.add_stream(&item)?,
+                ItemKind::Event => {
+                    // A frame that says at most 65,535 events is not asked about more.
+                    let index =
+                        u16::try_from(events).map_err(|_| ItemFault::Count(frame.header.count))?;
+                    self.enter(&item, position, index)?;
+                    events += 1;
+                }
+                _ => {}
+            }
+        }
+        if events == u32::from(frame.header.count) {
+            Ok(())
+        } else {
+            Err(ItemFault::Count(frame.header.count))
+        }
+    }
+
+    fn add_type(&mut self, item: &Item<'_>) -> Result<(), ItemFault> {
+        let number = item.header.type_number;
+        let decoded = TypeItem::decode(item.payload).map_err(ItemFault::Type)?;
+        if self.types.add(LogType::from_item(number, &decoded)) {
+            Ok(())
+        } else {
+            Err(ItemFault::TypeNumber(number.get()))
+        }
+    }
+
+    fn add_stream(&mut self, item: &Item<'_>) -> Result<(), ItemFault> {
+        let number = item.header.stream;
+        let name = StreamKey::decode(item.payload).map_err(ItemFault::Stream)?;
+        if !self.streams.add(number, name) {
+            return Err(ItemFault::StreamNumber(number.get()));
+        }
+        self.heads.push(Head::default());
+        Ok(())
+    }
+
+    fn enter(&mut self, item: &Item<'_>, position: Position, index: u16) -> Result<(), ItemFault> {
+        let type_number = item.header.type_number;
+        if self.types.get(type_number).is_none() {
+            return Err(ItemFault::UnknownType(type_number.get()));
+        }
+        item.extensions.check().map_err(ItemFault::Extension)?;
+        if item.header.stream != StreamNumber::NONE {
+            let link = item.extensions.link().map_err(ItemFault::Extension)?;
+            let link = link.ok_or(ItemFault::Link(0))?;
+            self.follow(item.header.stream, link, position, index)?;
+            for further in item.extensions.further().map_err(ItemFault::Extension)? {
+                self.follow(further.stream, further.link, position, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        stream: StreamNumber,
+        link: Link,
+        position: Position,
+        index: u16,
+    ) -> Result<(), ItemFault> {
+        let at = usize::try_from(stream.get()).ok().and_then(|number| number.checked_sub(1));
+        let head = at.and_then(|at| self.heads.get_mut(at));
+        let head = head.ok_or(ItemFault::UnknownStream(stream.get()))?;
+        let before =
+            Link { version: head.version.next(), previous: head.position, index: head.index };
+        if link != before {
+            return Err(ItemFault::Link(link.version.get()));
+        }
+        *head = Head { version: link.version, position, index };
+        self.streams.set_head(stream, link.version, position);
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! A segment as this process knows it, and the set of them.
+
+use std::io;
+use std::sync::Weak;
+
+use factlog_codec::layout::segment_size;
+use factlog_codec::{Place, SegmentId, SegmentKey, Sequence};
+
+use super::disk::{Directory, open_regular};
+use super::frontier::Visible;
+use super::index::SparseIndex;
+use super::map::Mapping;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+/// One segment. Its mapping lives as long as somebody holds it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    id: SegmentId,
+    bits: u8,
+    key: SegmentKey,
+    mapping: Mutex<Weak<Mapping>>,
+    /// Where the frames end; 0 as long as more can come. Set before anything of the next
+    /// segment is published.
+    end: AtomicU32,
+    next: OnceLock<Weak<Segment>>,
+    index: SparseIndex,
+}
+
+impl Segment {
+    pub(crate) fn new(key: SegmentKey, bits: u8) -> Self {
+        Self {
+            id: key.segment(),
+            bits,
+            key,
+            mapping: Mutex::new(Weak::new()),
+            end: AtomicU32::new(0),
+            next: OnceLock::new(),
+            index: SparseIndex::new(bits),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.id
+    }
+    pub(crate) fn key(&self) -> SegmentKey {
+        self.key
+    }
+    pub(crate) fn index(&self) -> &SparseIndex {
+        &self.index
+    }
+    pub(crate) fn place(&self, offset: u32) -> Place {
+        Place { segment: self.id, offset }
+    }
+
+    /// Where the frames end, once no more can come.
+    pub(crate) fn end(&self) -> Option<u32> {
+        // Acquire is not needed for the bytes (the watermark's load is), only for the number.
+        Some(self.end.load(Ordering::Acquire)).filter(|end| *end != 0)
+    }
+
+    pub(crate) fn set_end(&self, end: u32) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// The segment after this one, once it is in use.
+    pub(crate) fn next(&self) -> Option<Arc<Segment>> {
+        self.next.get()?.upgrade()
+    }
+
+    pub(crate) fn set_next(&self, next: &Arc<Segment>) {
+        let fresh = self.next.set(Arc::downgrade(next)).is_ok();
+        debug_assert!(fresh, "a segment has one successor");
+    }
+
+    /// Makes a mapping that exists already the one that everybody gets.
+    pub(crate) fn share(&self, mapping: &Arc<Mapping>) {
+        *self.mapping.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(mapping);
+    }
+
+    /// The segment's mapping: the one there is, or a new one for reading.
+    pub(crate) fn mapping(&self, directory: &Directory) -> io::Result<Arc<Mapping>> {
+        let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = known.upgrade() {
+            return Ok(mapping);
+        }
+        let file = open_regular(&directory.segment(self.id), false)?;
+        // A file that was cut is mapped as far as it goes: what is frozen ends before.
+        let len = file.metadata()?.len().min(segment_size(self.bits) as u64);
+        let mapping = Mapping::read_only(&file, len as usize)?;
+        *known = Arc::downgrade(&mapping);
+        Ok(mapping)
+    }
+
+    /// How far this segment is frozen, given a visible position of its log.
+    pub(crate) fn frozen_end(&self, visible: Visible) -> u32 {
+        let position = visible.position();
+        let current = position.segment(self.bits);
+        if current == self.id {
+            position.offset(self.bits)
+        } else if current > self.id {
+            self.end().unwrap_or(0)
+        } else {
+            0
+        }
+    }
+
+    /// The bytes of this segment below a visible position of its log. `mapping` is this
+    /// segment's.
+    #[inline]
+    pub(crate) fn frozen<'a>(&self, mapping: &'a Mapping, visible: Visible) -> &'a [u8] {
+        let end = self.frozen_end(visible) as usize;
+        // SAFETY: `end` is the offset of a visible position in this segment, or its end, which
+        // was set before anything behind it became visible. `Visible` is made by the frontier
+        // alone, and segments and frontier of one log are only ever handed out together.
+        unsafe { mapping.frozen(end) }
+    }
+}
+
+/// The segments of a log, by number. Only opening, the conductor and seeks take its lock; the
+/// writer and cursors that go forward do not.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentSet {
+    segments: RwLock<Vec<Arc<Segment>>>,
+}
+
+impl SegmentSet {
+    /// Adds a segment behind those that are there.
+    pub(crate) fn push(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        debug_assert!(segments.last().is_none_or(|last| last.id() < segment.id()));
+        segments.push(segment);
+    }
+
+    pub(crate) fn get(&self, id: SegmentId) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.binary_search_by_key(&id, |segment| segment.id()).ok()?;
+        segments.get(at).cloned()
+    }
+
+    pub(crate) fn first(&self) -> Option<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+
+    /// The segment before `id`.
+    pub(crate) fn before(&self, id: SegmentId) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|segment| segment.id() < id);
+        segments.get(at.checked_sub(1)?).cloned()
+    }
+
+    /// The last segment in use for which `before` holds of its first sequence and time: where a
+    /// seek begins.
+    pub(crate) fn last_where(
+        &self,
+        before: impl Fn(Sequence, u64) -> bool,
+    ) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let used = segments.partition_point(|segment| {
+            segment.index().first().is_some_and(|entry| before(entry.sequence, entry.ts))
+        });
+        segments.get(used.saturating_sub(1)).cloned()
+    }
+}

@@ -1,0 +1,185 @@
+//! The streams of a log: what their numbers stand for, and the last event of each.
+//!
+//! One structure serves the writer and all readers: an append-only list of entries, and over it
+//! a hash index of numbers that is built anew at twice the size when it fills up. One thread adds;
+//! any number looks up, without locks.
+
+use std::hash::BuildHasher;
+
+use factlog_codec::{Key, Position, StreamKey, StreamNumber, StreamVersion};
+
+use super::append_only::AppendOnly;
+use super::frontier::Pair;
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Smallest hash index, as a power of two.
+const FIRST_BITS: u32 = 8;
+const GENERATIONS: usize = 40;
+
+#[derive(Debug)]
+struct Entry {
+    name: StreamKey,
+    /// Version and frame of the last visible event.
+    head: Pair,
+}
+
+/// All streams of a log.
+#[derive(Debug)]
+pub(crate) struct StreamTable {
+    entries: AppendOnly<Entry>,
+    len: AtomicU64,
+    /// Hash indexes, each twice as large as the one before; 0 is a free place. Older ones stay,
+    /// since somebody may be looking into them: half of the newest in all.
+    indexes: Box<[OnceLock<Box<[AtomicU64]>>]>,
+    newest: AtomicUsize,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Default for StreamTable {
+    fn default() -> Self {
+        Self {
+            entries: AppendOnly::default(),
+            len: AtomicU64::new(0),
+            indexes: (0..GENERATIONS).map(|_| OnceLock::new()).collect(),
+            newest: AtomicUsize::new(0),
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+}
+
+fn entry_index(number: StreamNumber) -> Option<usize> {
+    usize::try_from(number.get()).ok()?.checked_sub(1)
+}
+
+impl StreamTable {
+    pub(crate) fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    fn entry(&self, number: StreamNumber) -> Option<&Entry> {
+        self.entries.get(entry_index(number)?)
+    }
+
+    /// What a number stands for.
+    pub(crate) fn name(&self, number: StreamNumber) -> Option<&StreamKey> {
+        Some(&self.entry(number)?.name)
+    }
+
+    /// Version and frame of the stream's last visible event; (0, 0) if there is none.
+    pub(crate) fn head(&self, number: StreamNumber) -> (StreamVersion, Position) {
+        let (version, position) = self.entry(number).map_or((0, 0), |entry| entry.head.load());
+        (StreamVersion::new(version), Position::from_raw(position))
+    }
+
+    /// Publishes the last event of a stream. Only the writer, after the event became visible.
+    #[inline]
+    pub(crate) fn set_head(&self, number: StreamNumber, version: StreamVersion, frame: Position) {
+        if let Some(entry) = self.entry(number) {
+            entry.head.store(version.get(), frame.raw());
+        }
+    }
+
+    fn hash(&self, category: &str, key: &Key) -> u64 {
+        self.hasher.hash_one((category, key))
+    }
+
+    /// The number of a stream.
+    pub(crate) fn find(&self, name: &StreamKey) -> Option<StreamNumber> {
+        let index = self.indexes.get(self.newest.load(Ordering::Acquire))?.get()?;
+        let mask = index.len() - 1;
+        let mut place = self.hash(name.category(), name.key()) as usize & mask;
+        // Never full, so the search ends.
+        loop {
+            let number = match index.get(place)?.load(Ordering::Acquire) {
+                0 => return None,
+                number => StreamNumber::new(number),
+            };
+            if self.name(number) == Some(name) {
+                return Some(number);
+            }
+            place = (place + 1) & mask;
+        }
+    }
+
+    /// Adds a stream that has the next number and is not there yet; whether that was so.
+    pub(crate) fn add(&self, number: StreamNumber, name: StreamKey) -> bool {
+        let len = self.len();
+        let Some(at) = entry_index(number) else { return false };
+        if number.get() != len + 1 || self.find(&name).is_some() {
+            return false;
+        }
+        let hash = self.hash(name.category(), name.key());
+        if !self.entries.set(at, Entry { name, head: Pair::default() }) {
+            return false;
+        }
+        let newest = self.newest.load(Ordering::Relaxed);
+        let size = 1_u64 << (newest as u32 + FIRST_BITS);
+        // At most half full.
+        if len + 1 > size / 2 && newest + 1 < GENERATIONS {
+            self.grow(newest + 1, number);
+        } else if let Some(slot) = self.indexes.get(newest) {
+            insert(slot.get_or_init(|| empty(newest)), hash, number);
+        }
+        // Last: whoever counts a stream can find it.
+        self.len.store(len + 1, Ordering::Release);
+        true
+    }
+
+    fn grow(&self, generation: usize, last: StreamNumber) {
+        let index = empty(generation);
+        for number in (1..=last.get()).map(StreamNumber::new) {
+            if let Some(name) = self.name(number) {
+                insert(&index, self.hash(name.category(), name.key()), number);
+            }
+        }
+        if self.indexes.get(generation).is_some_and(|slot| slot.set(index).is_ok()) {
+            self.newest.store(generation, Ordering::Release);
+        }
+    }
+}
+
+fn empty(generation: usize) -> Box<[AtomicU64]> {
+    (0..1_usize << (generation as u32 + FIRST_BITS)).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn insert(index: &[AtomicU64], hash: u64, number: StreamNumber) {
+    let mask = index.len() - 1;
+    let mut place = hash as usize & mask;
+    while let Some(slot) = index.get(place) {
+        if slot.load(Ordering::Relaxed) == 0 {
+            // Release: whoever sees the number sees the entry.
+            slot.store(number.get(), Ordering::Release);
+            return;
+        }
+        place = (place + 1) & mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every stream is found by its name, while the index grows under the reader's hands.
+    #[test]
+    fn is_every_stream_found_while_others_are_added() {
+        let table = StreamTable::default();
+        let name = |number: u64| StreamKey::new("account", number * 7).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while table.len() < 20_000 {
+                    let len = table.len();
+                    for number in (1..=len).rev().step_by(97) {
+                        assert_eq!(table.find(&name(number)), Some(StreamNumber::new(number)));
+                    }
+                }
+            });
+            for number in 1..=20_000 {
+                assert!(table.add(StreamNumber::new(number), name(number)));
+                assert!(!table.add(StreamNumber::new(number), name(number)));
+            }
+        });
+        assert_eq!(table.find(&StreamKey::new("account", 1_u64).unwrap()), None);
+        assert_eq!(table.find(&StreamKey::new("other", 7_u64).unwrap()), None);
+    }
+}

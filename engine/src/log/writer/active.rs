@@ -1,0 +1,196 @@
+//! The segment in use: its claim, its frames, its checksum.
+
+use std::fs::File;
+
+use factlog_codec::layout::{FRAME_HEADER, align_up};
+use factlog_codec::{
+    Epoch, EpochBody, Fold, FrameDraft, FrameFlags, FrameKind, HistoryId, Position, Predecessor,
+    SegOpen, SegmentId, SegmentKey, Sequence, WriteWay, seal_frame,
+};
+
+use crate::log::clock::{Clock, SystemClock};
+use crate::log::conductor::Prepared;
+use crate::log::map::{Mapping, WriteHalf};
+use crate::log::segment::Segment;
+use crate::log::shared::Shared;
+use crate::sync::Arc;
+
+/// The segment that the writer writes.
+#[derive(Debug)]
+pub(crate) struct Active {
+    segment: Arc<Segment>,
+    mapping: Arc<Mapping>,
+    half: WriteHalf,
+    file: File,
+    key: SegmentKey,
+    fold: Fold,
+    frames: u32,
+    first_sequence: Sequence,
+    first_ts: u64,
+    last_ts: u64,
+}
+
+/// What recovery knows of a segment that is gone on with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resume {
+    pub(crate) fold: Fold,
+    pub(crate) frames: u32,
+    pub(crate) first_sequence: Sequence,
+    pub(crate) first_ts: u64,
+    pub(crate) last_ts: u64,
+}
+
+/// What an engine frame says, beside its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EngineFrame {
+    pub(crate) sequence: Sequence,
+    pub(crate) ts: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) durable: Position,
+    pub(crate) history: HistoryId,
+}
+
+impl EngineFrame {
+    fn draft(&self, kind: FrameKind) -> FrameDraft {
+        FrameDraft {
+            kind,
+            flags: FrameFlags::NONE,
+            sequence: self.sequence,
+            count: 0,
+            ts: self.ts,
+            durable: self.durable,
+            epoch: self.epoch,
+        }
+    }
+}
+
+impl Active {
+    /// A segment without frames: a SEGOPEN must come first.
+    pub(crate) fn from_prepared(prepared: Prepared) -> Self {
+        let Prepared { segment, mapping, half, file } = prepared;
+        let key = segment.key();
+        let resume = Resume {
+            fold: key.empty_fold(),
+            frames: 0,
+            first_sequence: Sequence::ZERO,
+            first_ts: 0,
+            last_ts: 0,
+        };
+        Self::resume(segment, mapping, half, file, resume)
+    }
+
+    /// A segment that has frames already.
+    pub(crate) fn resume(
+        segment: Arc<Segment>,
+        mapping: Arc<Mapping>,
+        half: WriteHalf,
+        file: File,
+        resume: Resume,
+    ) -> Self {
+        let key = segment.key();
+        let Resume { fold, frames, first_sequence, first_ts, last_ts } = resume;
+        Self { segment, mapping, half, file, key, fold, frames, first_sequence, first_ts, last_ts }
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.segment.id()
+    }
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+    pub(crate) fn fold(&self) -> Fold {
+        self.fold
+    }
+    pub(crate) fn frames(&self) -> u32 {
+        self.frames
+    }
+    pub(crate) fn first_sequence(&self) -> Sequence {
+        self.first_sequence
+    }
+    pub(crate) fn first_ts(&self) -> u64 {
+        self.first_ts
+    }
+    pub(crate) fn last_ts(&self) -> u64 {
+        self.last_ts
+    }
+    pub(crate) fn file_and_mapping(&self) -> (&File, &Mapping) {
+        (&self.file, &self.mapping)
+    }
+    /// What the conductor needs, to look after its pages.
+    pub(crate) fn tended(&self) -> (&Segment, &Arc<Mapping>, usize) {
+        (&self.segment, &self.mapping, self.half.tail())
+    }
+    pub(crate) fn into_parts(self) -> (Arc<Segment>, Arc<Mapping>, File) {
+        (self.segment, self.mapping, self.file)
+    }
+
+    /// Offset of the next frame. A segment has at most 1 GiB.
+    #[inline]
+    pub(crate) fn tail(&self) -> u32 {
+        self.half.tail() as u32
+    }
+
+    /// Bytes left for frames.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.half.room()
+    }
+
+    /// The space of the next frame, header included.
+    #[inline]
+    pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
+        self.half.space(len)
+    }
+
+    /// Closes the frame at the tail, whose body of `len` bytes stands in its space.
+    #[inline]
+    pub(crate) fn seal(&mut self, draft: &FrameDraft, len: usize) {
+        let offset = self.half.tail() as u32;
+        let span = align_up(FRAME_HEADER + len);
+        let sealed = seal_frame(self.key, offset, draft, self.half.space(span), len);
+        self.half.freeze(span);
+        if self.frames == 0 {
+            self.first_sequence = draft.sequence;
+            self.first_ts = draft.ts;
+        }
+        self.fold = self.fold.then(offset, sealed.crc);
+        self.frames += 1;
+        self.last_ts = draft.ts;
+        self.segment.index().note(offset, draft.sequence, draft.ts);
+    }
+
+    /// Writes the first frame: what is before, and every type of the log.
+    pub(crate) fn write_segopen(
+        &mut self,
+        shared: &Shared,
+        frame: &EngineFrame,
+        before: Predecessor,
+    ) {
+        let types = &shared.types;
+        let table: usize = types.iter().map(|entry| SegOpen::type_len(&entry.item())).sum();
+        let len = SegOpen::LEN + table;
+        let open = SegOpen {
+            history: frame.history,
+            before,
+            wall_clock: SystemClock.now(),
+            next_stream: factlog_codec::StreamNumber::new(shared.streams.len() + 1),
+            next_type: types.next(),
+            types: types.len() as u16,
+            way: WriteWay::Mapped,
+        };
+        let mut rest = open.encode(&mut self.half.space(FRAME_HEADER + len)[FRAME_HEADER..]);
+        for entry in types.iter() {
+            rest = SegOpen::encode_type(rest, entry.number(), &entry.item());
+        }
+        debug_assert!(rest.is_empty());
+        self.seal(&frame.draft(FrameKind::SegOpen), len);
+    }
+
+    /// Writes the frame with which an epoch goes on in a segment that another one used.
+    pub(crate) fn write_epoch(&mut self, frame: &EngineFrame) {
+        let body = EpochBody { history: frame.history, wall_clock: SystemClock.now() };
+        let space = self.half.space(FRAME_HEADER + EpochBody::LEN);
+        space[FRAME_HEADER..].copy_from_slice(&body.encode());
+        self.seal(&frame.draft(FrameKind::Epoch), EpochBody::LEN);
+    }
+}

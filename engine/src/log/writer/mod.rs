@@ -1,0 +1,344 @@
+//! The one writer of a log.
+//!
+//! - `active`: the segment in use: claims, frames, its checksum
+//! - `stage`: what a transaction has changed and may have to take back
+//! - `transaction`: events into claimed space, all of them visible at once
+//! - `meta`: what an event has beside its payload
+//! - here: the owner of it all, rollover, sync, close
+
+pub(in crate::log) mod active;
+mod meta;
+mod stage;
+mod transaction;
+
+use std::fmt;
+
+use factlog_codec::layout::max_transaction;
+use factlog_codec::types::{Encode, EventType, Scratch};
+use factlog_codec::{
+    Epoch, HistoryId, LogId, Manifest, Position, Predecessor, Seal, Sequence, StreamKey,
+    StreamVersion, Succession,
+};
+
+pub use meta::{Expected, Meta};
+pub use transaction::{Receipt, Transaction};
+
+use super::clock::FrameClock;
+use super::conductor::Conductor;
+use super::cursor::Log;
+use super::disk::{Lock, ManifestFile};
+use super::durability::{Background, Durability, Retired};
+use super::error::{AppendError, IoError, SyncError};
+use super::fork::ForkGuard;
+use super::frontier::Activity;
+use super::recovery::RecoveryReport;
+use super::shared::Shared;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use active::{Active, EngineFrame};
+use stage::Stage;
+
+/// The owner of a log: of which there is one.
+///
+/// It appends events, each call visible at once and whole, from one thread; make [`Log`]s from
+/// it for readers on any thread. See [`Options::open`](crate::Options::open).
+pub struct Writer {
+    shared: Arc<Shared>,
+    active: Active,
+    stage: Stage,
+    next: Sequence,
+    last_ts: u64,
+    epoch: Epoch,
+    history: HistoryId,
+    clock: FrameClock,
+    scratch: Scratch,
+    max_transaction: usize,
+    fork: ForkGuard,
+    conductor: Conductor,
+    durability: Arc<Durability>,
+    background: Background,
+    manifest: (Manifest, ManifestFile),
+    _lock: Lock,
+}
+
+/// What opening hands to a new writer.
+pub(crate) struct WriterParts {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) active: Active,
+    pub(crate) heads: Vec<super::recovery::Head>,
+    pub(crate) next: Sequence,
+    pub(crate) last_ts: u64,
+    pub(crate) clock: FrameClock,
+    pub(crate) fork: ForkGuard,
+    pub(crate) conductor: Conductor,
+    pub(crate) durability: Arc<Durability>,
+    pub(crate) background: Background,
+    pub(crate) manifest: (Manifest, ManifestFile),
+    pub(crate) lock: Lock,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("directory", &self.shared.directory.root())
+            .field("next", &self.next)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(parts: WriterParts) -> Self {
+        let WriterParts { shared, active, heads, next, last_ts, clock, fork, .. } = parts;
+        let types = shared.types.iter().map(super::type_table::LogType::item);
+        let type_bytes = types.map(|item| factlog_codec::SegOpen::type_len(&item)).sum();
+        Self {
+            max_transaction: max_transaction(shared.bits),
+            stage: Stage::new(heads, type_bytes),
+            epoch: parts.manifest.0.epoch,
+            history: parts.manifest.0.history,
+            conductor: parts.conductor,
+            durability: parts.durability,
+            background: parts.background,
+            manifest: parts.manifest,
+            _lock: parts.lock,
+            scratch: Scratch::new(),
+            shared,
+            active,
+            next,
+            last_ts,
+            clock,
+            fork,
+        }
+    }
+
+    /// A handle for readers: clone it, send it to any thread, make cursors from it.
+    pub fn log(&self) -> Log {
+        Log::new(Arc::clone(&self.shared))
+    }
+
+    /// Identity of the log.
+    pub fn log_id(&self) -> LogId {
+        self.shared.log
+    }
+
+    /// How often the log was opened for writing, this time included.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Identity of this epoch's history.
+    pub fn history(&self) -> HistoryId {
+        self.history
+    }
+
+    /// The sequence that the next event gets.
+    pub fn next_sequence(&self) -> Sequence {
+        self.next
+    }
+
+    /// What opening found, cut and kept.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.shared.report
+    }
+
+    /// Version of a stream's last event; [`StreamVersion::NONE`] if it has none.
+    pub fn stream_version(&self, stream: &StreamKey) -> StreamVersion {
+        let number = self.shared.streams.find(stream);
+        number.map_or(StreamVersion::NONE, |number| self.stage.head(number).version)
+    }
+
+    /// Appends one event, visible when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The event is not in the log; see [`AppendError`].
+    #[inline]
+    pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
+        self.append_with(event, Meta::new())
+    }
+
+    /// Appends one event to a stream, with causes or with metadata, visible when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The event is not in the log; see [`AppendError`].
+    #[inline]
+    pub fn append_with(
+        &mut self,
+        event: &impl Encode,
+        meta: Meta<'_>,
+    ) -> Result<Sequence, AppendError> {
+        self.make_ready(event.fixed_size().map(|size| (size, &meta)))?;
+        let mut transaction = Transaction::new(self);
+        let sequence = transaction.append_with(event, meta)?;
+        transaction.finish();
+        Ok(sequence)
+    }
+
+    /// Appends all of `events` or none: they become visible at once.
+    ///
+    /// # Errors
+    ///
+    /// None of them is in the log; see [`AppendError`].
+    pub fn append_all<'e, E: Encode + 'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e E>,
+    ) -> Result<Receipt, AppendError> {
+        let mut transaction = self.begin()?;
+        for event in events {
+            transaction.append(event)?;
+        }
+        Ok(transaction.commit())
+    }
+
+    /// Begins a transaction. Dropping it without a commit takes everything back.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be written now; see [`AppendError`].
+    #[inline]
+    pub fn begin(&mut self) -> Result<Transaction<'_>, AppendError> {
+        self.make_ready(None)?;
+        Ok(Transaction::new(self))
+    }
+
+    /// Makes sure that a transaction can be begun, for one event of known size if there is one:
+    /// then less room is asked for at the end of a segment.
+    #[inline]
+    fn make_ready(&mut self, single: Option<(usize, &Meta<'_>)>) -> Result<(), AppendError> {
+        if let Some(cause) = self.shared.poison.get() {
+            return Err(AppendError::Poisoned(Arc::clone(cause)));
+        }
+        if self.fork.is_child() {
+            return Err(AppendError::Forked);
+        }
+        if self.active.room() < self.max_transaction {
+            let bound = single.map_or(self.max_transaction, |(size, meta)| meta.frame_bound(size));
+            if self.active.room() < bound.min(self.max_transaction) {
+                self.roll()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on in the next segment. If none can be had, nothing has changed.
+    #[cold]
+    #[inline(never)]
+    fn roll(&mut self) -> Result<(), AppendError> {
+        let prepared = self.conductor.take().map_err(|error| {
+            let full = matches!(
+                error.source.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
+            if full { AppendError::NoSpace(error) } else { AppendError::Prepare(error) }
+        })?;
+        let before = Predecessor {
+            segment: self.active.id(),
+            end: self.active.tail(),
+            fold: self.active.fold(),
+            why: Succession::Full,
+        };
+        let mut next = Active::from_prepared(prepared);
+        let ts = self.clock.now().max(self.last_ts.saturating_add(1));
+        next.write_segopen(
+            &self.shared,
+            &EngineFrame {
+                sequence: self.next,
+                ts,
+                epoch: self.epoch,
+                durable: self.shared.frontier.durable(),
+                history: self.history,
+            },
+            before,
+        );
+        self.last_ts = ts;
+        let old = std::mem::replace(&mut self.active, next);
+        old.segment().set_end(before.end);
+        old.segment().set_next(self.active.segment());
+        let seal = self.seal_of(&old);
+        let (segment, mapping, file) = old.into_parts();
+        self.durability.retire(Retired { segment, mapping, file, seal });
+        // The SEGOPEN too: what becomes durable is never ahead of what is visible.
+        self.shared.frontier.publish(self.end(), self.next);
+        self.shared.counters.rollovers.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn seal_of(&self, old: &Active) -> Seal {
+        Seal {
+            end: old.tail(),
+            first_sequence: old.first_sequence(),
+            next_sequence: self.next,
+            first_ts: old.first_ts(),
+            last_ts: old.last_ts(),
+            fold: old.fold(),
+            frames: old.frames(),
+            epoch: self.epoch,
+            chain: [0; 32],
+        }
+    }
+
+    /// Makes every event so far durable before it returns.
+    ///
+    /// # Errors
+    ///
+    /// A failed sync poisons the writer: what it failed for may be lost, and asking again could
+    /// only hide that.
+    pub fn sync(&mut self) -> Result<(), SyncError> {
+        if self.fork.is_child() {
+            return Err(SyncError::Forked);
+        }
+        let end = self.end();
+        let (file, mapping) = self.active.file_and_mapping();
+        self.durability.sync(file, mapping, end, self.next).map_err(SyncError::Poisoned)
+    }
+
+    fn end(&self) -> Position {
+        Position::new(self.active.id(), self.active.tail(), self.shared.bits)
+    }
+
+    /// Makes everything durable, notes that the log ends here, and lets go of it.
+    ///
+    /// Dropping the writer instead loses nothing that the page cache holds, but syncs nothing.
+    ///
+    /// # Errors
+    ///
+    /// Not everything may be durable, or it could not be noted.
+    pub fn close(mut self) -> Result<(), SyncError> {
+        self.sync()?;
+        let end = self.end();
+        self.stop();
+        let (manifest, file) = &mut self.manifest;
+        manifest.generation += 1;
+        manifest.checkpoint = end;
+        manifest.checkpoint_sequence = self.next;
+        manifest.clean = true;
+        let path = self.shared.directory.root();
+        file.write(manifest)
+            .map_err(|error| SyncError::Manifest(IoError::new("write a manifest in", path, error)))
+    }
+
+    fn stop(&mut self) {
+        if self.fork.is_child() {
+            self.conductor.forget();
+            self.background.forget();
+        } else {
+            self.conductor.stop();
+            self.background.stop();
+        }
+    }
+
+    fn staged_type(&self, event: &EventType) -> Option<factlog_codec::TypeNumber> {
+        self.stage.number_of(event)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+        if !self.fork.is_child() && self.shared.poison.get().is_none() {
+            self.shared.frontier.set_activity(Activity::Closed);
+        }
+    }
+}

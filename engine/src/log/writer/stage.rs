@@ -1,0 +1,182 @@
+//! What a transaction has changed beside its bytes, so that it can be taken back: streams' heads,
+//! new streams, new types.
+
+use std::collections::HashMap;
+
+use factlog_codec::types::EventType;
+use factlog_codec::{StreamKey, StreamNumber, TypeNumber};
+
+use crate::log::error::AppendError;
+use crate::log::recovery::Head;
+use crate::log::shared::Shared;
+use crate::log::type_table::LogType;
+
+/// Heads of all streams as the transaction sees them, and how they were.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// By stream number less one.
+    heads: Vec<Head>,
+    /// Streams whose heads changed, and how they were, in order.
+    touched: Vec<(StreamNumber, Head)>,
+    new_streams: Vec<StreamKey>,
+    by_name: HashMap<StreamKey, StreamNumber, foldhash::fast::RandomState>,
+    new_types: Vec<(usize, LogType)>,
+    /// Type numbers by the slot of the Rust type; 0 if not looked up yet.
+    numbers: Vec<u16>,
+    /// Bytes that all types take in a SEGOPEN.
+    type_bytes: usize,
+}
+
+/// A moment in a transaction to go back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Savepoint {
+    touched: usize,
+    new_streams: usize,
+    new_types: usize,
+}
+
+impl Stage {
+    pub(super) fn new(heads: Vec<Head>, type_bytes: usize) -> Self {
+        Self {
+            heads,
+            touched: Vec::new(),
+            new_streams: Vec::new(),
+            by_name: HashMap::default(),
+            new_types: Vec::new(),
+            numbers: Vec::new(),
+            type_bytes,
+        }
+    }
+
+    pub(super) fn type_bytes(&self) -> usize {
+        self.type_bytes
+    }
+    pub(super) fn new_types(&self) -> usize {
+        self.new_types.len()
+    }
+
+    pub(super) fn head(&self, number: StreamNumber) -> Head {
+        let index = usize::try_from(number.get()).ok().and_then(|number| number.checked_sub(1));
+        index.and_then(|index| self.heads.get(index)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_head(&mut self, number: StreamNumber, head: Head) {
+        let index = usize::try_from(number.get()).ok().and_then(|number| number.checked_sub(1));
+        if let Some(entry) = index.and_then(|index| self.heads.get_mut(index)) {
+            self.touched.push((number, *entry));
+            *entry = head;
+        }
+    }
+
+    /// The number of a stream, published or new in this transaction.
+    pub(super) fn find_stream(&self, shared: &Shared, name: &StreamKey) -> Option<StreamNumber> {
+        let published = shared.streams.find(name);
+        if published.is_some() || self.new_streams.is_empty() {
+            return published;
+        }
+        self.by_name.get(name).copied()
+    }
+
+    /// Gives a new stream its number.
+    pub(super) fn add_stream(&mut self, name: &StreamKey) -> StreamNumber {
+        let number = StreamNumber::new(self.heads.len() as u64 + 1);
+        self.heads.push(Head::default());
+        self.new_streams.push(name.clone());
+        self.by_name.insert(name.clone(), number);
+        number
+    }
+
+    /// The number of a type, if it was looked up before.
+    #[inline]
+    pub(super) fn number_of(&self, event: &EventType) -> Option<TypeNumber> {
+        match self.numbers.get(event.slot()) {
+            Some(0) | None => None,
+            Some(number) => Some(TypeNumber::new(*number)),
+        }
+    }
+
+    /// The number of a type that this transaction has added under another Rust type.
+    pub(super) fn find_new_type(
+        &self,
+        event: &EventType,
+    ) -> Result<Option<TypeNumber>, AppendError> {
+        for (_, entry) in &self.new_types {
+            if event.matches(entry.key()).map_err(AppendError::Drift)? {
+                // Not remembered by slot: going back would forget it only for the first.
+                return Ok(Some(entry.number()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn remember_type(&mut self, event: &EventType, number: TypeNumber) {
+        let slot = event.slot();
+        if self.numbers.len() <= slot {
+            self.numbers.resize(slot + 1, 0);
+        }
+        self.numbers[slot] = number.get();
+    }
+
+    pub(super) fn add_type(&mut self, event: &EventType, entry: LogType, bytes: usize) {
+        self.remember_type(event, entry.number());
+        self.new_types.push((event.slot(), entry));
+        self.type_bytes += bytes;
+    }
+
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint {
+            touched: self.touched.len(),
+            new_streams: self.new_streams.len(),
+            new_types: self.new_types.len(),
+        }
+    }
+
+    /// Takes back everything since `point`.
+    #[cold]
+    pub(super) fn go_back(&mut self, point: Savepoint) {
+        for (number, head) in self.touched.drain(point.touched..).rev() {
+            let index = usize::try_from(number.get()).ok().and_then(|number| number.checked_sub(1));
+            if let Some(entry) = index.and_then(|index| self.heads.get_mut(index)) {
+                *entry = head;
+            }
+        }
+        for name in self.new_streams.drain(point.new_streams..) {
+            self.by_name.remove(&name);
+            self.heads.pop();
+        }
+        for (slot, entry) in self.new_types.drain(point.new_types..) {
+            self.numbers[slot] = 0;
+            self.type_bytes -= factlog_codec::SegOpen::type_len(&entry.item());
+        }
+    }
+
+    /// New names go to where readers find them, before the frame that uses them is visible.
+    #[inline]
+    pub(super) fn publish_names(&mut self, shared: &Shared) {
+        if !self.new_types.is_empty() {
+            for (_, entry) in self.new_types.drain(..) {
+                let added = shared.types.add(entry);
+                debug_assert!(added);
+            }
+        }
+        if !self.new_streams.is_empty() {
+            let first = self.heads.len() - self.new_streams.len() + 1;
+            for (index, name) in self.new_streams.drain(..).enumerate() {
+                let added = shared.streams.add(StreamNumber::new((first + index) as u64), name);
+                debug_assert!(added);
+            }
+            self.by_name.clear();
+        }
+    }
+
+    /// Streams' heads go to where readers find them, after the frame became visible.
+    #[inline]
+    pub(super) fn publish_heads(&mut self, shared: &Shared) {
+        for index in 0..self.touched.len() {
+            let number = self.touched[index].0;
+            let head = self.head(number);
+            shared.streams.set_head(number, head.version, head.position);
+        }
+        self.touched.clear();
+    }
+}

@@ -1,0 +1,381 @@
+//! Events into claimed space, all of them visible at once.
+//!
+//! Events are serialised straight to where they will stay, above the tail. Until the commit
+//! nobody else can see them; if anything fails, the space is zeroed again.
+
+use factlog_codec::layout::{FRAME_HEADER, ITEM_HEADER, MAX_EVENTS, align_up, max_type_table};
+use factlog_codec::types::{Encode, EventType};
+use factlog_codec::{
+    EventExtensions, FrameDraft, FrameFlags, FrameKind, ItemFlags, ItemHeader, ItemKind, Link,
+    Position, SegOpen, Sequence, StreamKey, StreamNumber, StreamVersion, TypeNumber,
+};
+
+use super::stage::Savepoint;
+use super::{Expected, Meta, Writer};
+use crate::log::clock::FrameClock;
+use crate::log::error::AppendError;
+use crate::log::recovery::Head;
+use crate::log::type_table::LogType;
+
+/// Where a transaction came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Sequence of its first event.
+    pub first: Sequence,
+    /// Number of its events.
+    pub events: u64,
+}
+
+impl Receipt {
+    /// Sequence of its last event; the one before the first if it has none.
+    pub fn last(&self) -> Sequence {
+        Sequence::new((self.first.get() + self.events).saturating_sub(1))
+    }
+}
+
+/// Events that become visible together, or not at all.
+///
+/// Dropping it takes everything back. An error of one append takes back that event only: the
+/// transaction can go on without it.
+#[derive(Debug)]
+pub struct Transaction<'w> {
+    writer: &'w mut Writer,
+    start: Savepoint,
+    /// Bytes of the frame that stand, header included; the next item goes behind them.
+    used: usize,
+    /// Where the last payload ends: the frame's exact end.
+    body_end: usize,
+    count: usize,
+    /// Bytes behind `used` may not be zero.
+    dirty: bool,
+    committed: bool,
+}
+
+impl<'w> Transaction<'w> {
+    #[inline]
+    pub(super) fn new(writer: &'w mut Writer) -> Self {
+        let start = writer.stage.savepoint();
+        Self {
+            writer,
+            start,
+            used: FRAME_HEADER,
+            body_end: FRAME_HEADER,
+            count: 0,
+            dirty: false,
+            committed: false,
+        }
+    }
+
+    /// Number of events so far.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds an event, and gives the sequence that it will have.
+    ///
+    /// # Errors
+    ///
+    /// The event is not in the transaction; see [`AppendError`].
+    #[inline]
+    pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
+        self.append_with(event, Meta::new())
+    }
+
+    /// Adds an event to a stream, with causes or with metadata.
+    ///
+    /// # Errors
+    ///
+    /// The event is not in the transaction; see [`AppendError`].
+    #[inline]
+    pub fn append_with(
+        &mut self,
+        event: &impl Encode,
+        meta: Meta<'_>,
+    ) -> Result<Sequence, AppendError> {
+        if self.dirty {
+            // Code of the user's panicked on the way, and was caught.
+            self.wipe(self.used);
+        }
+        let (point, used, body_end) = (self.writer.stage.savepoint(), self.used, self.body_end);
+        self.dirty = true;
+        let put = self.put(event, &meta);
+        if put.is_err() {
+            self.writer.stage.go_back(point);
+            self.body_end = body_end;
+            self.used = used;
+            self.wipe(used);
+        }
+        self.dirty = false;
+        put
+    }
+
+    #[inline]
+    fn put(&mut self, event: &impl Encode, meta: &Meta<'_>) -> Result<Sequence, AppendError> {
+        if self.count >= MAX_EVENTS {
+            return Err(AppendError::TooManyEvents);
+        }
+        let sequence = self.writer.next.after(self.count as u64);
+        for named in [meta.cause, meta.correlation].into_iter().flatten() {
+            if named >= sequence || named == Sequence::ZERO {
+                return Err(AppendError::Unknown(named));
+            }
+        }
+        let event_type = event.event_type();
+        let type_number = match self.writer.staged_type(event_type) {
+            Some(number) => number,
+            None => self.find_or_add_type(event_type)?,
+        };
+        let (stream, link) = match meta.stream {
+            None => (StreamNumber::NONE, None),
+            Some((name, expected)) => {
+                let (number, link) = self.enter_stream(name, expected)?;
+                (number, Some(link))
+            }
+        };
+        let extensions = EventExtensions {
+            link,
+            cause: meta.cause,
+            correlation: meta.correlation,
+            metadata: meta.metadata,
+            ..EventExtensions::default()
+        };
+        let extensions_len = if meta.is_empty() {
+            0
+        } else {
+            extensions.encoded_len().map_err(AppendError::Metadata)?
+        };
+
+        let limit = self.limit();
+        let item = self.used;
+        let payload = item + ITEM_HEADER + extensions_len;
+        let Writer { active, scratch, .. } = &mut *self.writer;
+        let space = active.space(limit);
+        let Some(room) = space.get_mut(payload..) else {
+            return Err(AppendError::TooLarge { limit });
+        };
+        let Ok(len) = event.encode(room, scratch) else {
+            return Err(AppendError::TooLarge { limit });
+        };
+        let end = align_up(payload + len);
+        if end > limit {
+            return Err(AppendError::TooLarge { limit });
+        }
+        if end != payload + len {
+            space[payload + len..end].fill(0);
+        }
+        if extensions_len != 0 {
+            extensions.encode(&mut space[item + ITEM_HEADER..payload]);
+        }
+        let header = ItemHeader {
+            len: len as u32,
+            type_number,
+            flags: ItemFlags { kind: ItemKind::Event, last: false },
+            extension_units: (extensions_len / 16) as u8,
+            stream,
+        };
+        space[item..item + ITEM_HEADER].copy_from_slice(&header.encode());
+
+        if let Some(link) = link {
+            let head =
+                Head { version: link.version, position: self.position(), index: self.count as u16 };
+            self.writer.stage.set_head(stream, head);
+        }
+        self.used = end;
+        self.body_end = payload + len;
+        self.count += 1;
+        Ok(sequence)
+    }
+
+    /// Most bytes that this frame may take, header included.
+    #[inline]
+    fn limit(&self) -> usize {
+        self.writer.max_transaction.min(self.writer.active.room())
+    }
+
+    fn position(&self) -> Position {
+        Position::new(self.writer.active.id(), self.writer.active.tail(), self.writer.shared.bits)
+    }
+
+    /// The stream's number and the link of its next event. A new stream gets a STREAM item.
+    fn enter_stream(
+        &mut self,
+        name: &StreamKey,
+        expected: Expected,
+    ) -> Result<(StreamNumber, Link), AppendError> {
+        let known = self.writer.stage.find_stream(&self.writer.shared, name);
+        let head = known.map_or_else(Head::default, |number| self.writer.stage.head(number));
+        if let Expected::Version(expected) = expected
+            && expected != head.version
+        {
+            return Err(AppendError::Conflict {
+                stream: name.clone(),
+                expected,
+                actual: head.version,
+            });
+        }
+        if head.position.raw() > Link::MAX_POSITION || head.version >= StreamVersion::MAX {
+            return Err(AppendError::Exhausted);
+        }
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let number = self.writer.stage.add_stream(name);
+                let item = (ItemKind::Stream, TypeNumber::NONE, number);
+                self.put_item(item, name.encoded_len(), |payload| name.encode(payload))?;
+                number
+            }
+        };
+        let link =
+            Link { version: head.version.next(), previous: head.position, index: head.index };
+        Ok((number, link))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_or_add_type(&mut self, event: &EventType) -> Result<TypeNumber, AppendError> {
+        let writer = &mut *self.writer;
+        for entry in writer.shared.types.iter() {
+            if event.matches(entry.key()).map_err(AppendError::Drift)? {
+                let number = entry.number();
+                writer.stage.remember_type(event, number);
+                return Ok(number);
+            }
+        }
+        if let Some(number) = writer.stage.find_new_type(event)? {
+            return Ok(number);
+        }
+        let next = writer.shared.types.len() + writer.stage.new_types() + 1;
+        let number = u16::try_from(next).map_err(|_| AppendError::Exhausted)?;
+        let number = TypeNumber::new(number);
+        let entry = LogType::from_event(number, event);
+        let bytes = SegOpen::type_len(&entry.item());
+        // The table stands in the SEGOPEN behind its fixed part and the frame header.
+        let table = writer.stage.type_bytes() + bytes + SegOpen::LEN + FRAME_HEADER;
+        if table > max_type_table(writer.shared.bits) {
+            return Err(AppendError::TypeTableFull);
+        }
+        let item = entry.item();
+        let kind = (ItemKind::Type, number, StreamNumber::NONE);
+        let put = self.put_item(kind, item.encoded_len(), |payload| item.encode(payload));
+        put?;
+        self.writer.stage.add_type(event, entry, bytes);
+        Ok(number)
+    }
+
+    /// Puts an item that is no event.
+    fn put_item(
+        &mut self,
+        (kind, type_number, stream): (ItemKind, TypeNumber, StreamNumber),
+        len: usize,
+        encode: impl FnOnce(&mut [u8]),
+    ) -> Result<(), AppendError> {
+        let limit = self.limit();
+        let start = self.used;
+        let payload = start + ITEM_HEADER;
+        let end = align_up(payload + len);
+        if end > limit {
+            return Err(AppendError::TooLarge { limit });
+        }
+        let space = self.writer.active.space(limit);
+        let header = ItemHeader {
+            len: len as u32,
+            type_number,
+            flags: ItemFlags { kind, last: false },
+            extension_units: 0,
+            stream,
+        };
+        space[start..payload].copy_from_slice(&header.encode());
+        encode(&mut space[payload..payload + len]);
+        space[payload + len..end].fill(0);
+        self.used = end;
+        self.body_end = payload + len;
+        Ok(())
+    }
+
+    /// Zeroes all of the claim from `from` on.
+    #[cold]
+    fn wipe(&mut self, from: usize) {
+        let limit = self.limit();
+        if let Some(dirty) = self.writer.active.space(limit).get_mut(from..) {
+            // Only what is not zero, so that pages nobody touched stay as they are.
+            for chunk in dirty.chunks_mut(4096) {
+                if chunk.iter().any(|byte| *byte != 0) {
+                    chunk.fill(0);
+                }
+            }
+        }
+        self.dirty = false;
+    }
+
+    /// Makes all events visible at once. Without events there is nothing to commit.
+    #[inline]
+    pub fn commit(mut self) -> Receipt {
+        self.finish()
+    }
+
+    /// The commit, in place.
+    #[inline]
+    pub(super) fn finish(&mut self) -> Receipt {
+        let count = self.count as u64;
+        let first = self.writer.next;
+        if count == 0 {
+            return Receipt { first, events: 0 };
+        }
+        if self.dirty {
+            self.wipe(self.used);
+        }
+        self.committed = true;
+        let writer = &mut *self.writer;
+        let (ts, flags) = frame_time(&mut writer.clock, writer.last_ts);
+        writer.last_ts = ts;
+        let draft = FrameDraft {
+            kind: FrameKind::Data,
+            flags,
+            sequence: first,
+            count: self.count as u16,
+            ts,
+            durable: writer.shared.frontier.durable(),
+            epoch: writer.epoch,
+        };
+        writer.active.seal(&draft, self.body_end - FRAME_HEADER);
+        writer.next = first.after(count);
+        writer.stage.publish_names(&writer.shared);
+        let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
+        writer.shared.frontier.publish(end, writer.next);
+        writer.stage.publish_heads(&writer.shared);
+        Receipt { first, events: count }
+    }
+}
+
+/// The time of a frame: what the clock says, but always later than the frame before.
+#[inline]
+fn frame_time(clock: &mut FrameClock, last: u64) -> (u64, FrameFlags) {
+    let now = clock.now();
+    if now > last {
+        return (now, FrameFlags::NONE);
+    }
+    let back = now.saturating_add(clock.resolution()) < last;
+    (last.saturating_add(1), if back { FrameFlags::CLOCK_BACK } else { FrameFlags::NONE })
+}
+
+impl Drop for Transaction<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.committed {
+            self.abort();
+        }
+    }
+}
+
+impl Transaction<'_> {
+    #[cold]
+    fn abort(&mut self) {
+        self.writer.stage.go_back(self.start);
+        self.wipe(0);
+    }
+}
