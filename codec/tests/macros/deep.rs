@@ -14,10 +14,13 @@ struct Chain {
     next: Option<Box<Chain>>,
 }
 
+/// A box with many values around it.
+type Wrapped = (((Option<Box<Padded>>,),),);
+
 /// A chain with many values around each box.
 #[factlog_codec::event(name = "padded", version = 1, crate = factlog_codec)]
 struct Padded {
-    next: ((((Option<Box<Padded>>,),),),),
+    next: (Wrapped,),
 }
 
 fn chain(boxes: u32) -> Chain {

@@ -109,6 +109,7 @@ struct Flat {
 #[derive(Debug, Clone, PartialEq)]
 struct Nothing;
 
+#[allow(clippy::large_enum_variant, reason = "one of each size is what is tested")]
 #[vocabulary(crate = factlog_codec)]
 #[derive(Debug, Clone, PartialEq)]
 enum Words {

@@ -1,0 +1,254 @@
+//! Do the flights example's views, report and command line do what they say?
+//!
+//! Goal: the views of the built-in month give the totals that another program computed; each rule
+//! of a view holds; report and command line keep their promises to programs. Method: folds over
+//! the whole month and over facts made by hand.
+
+#[allow(dead_code, reason = "the example uses what this test does not")]
+#[path = "../../engine/examples/flights/args.rs"]
+mod args;
+#[allow(dead_code, reason = "the example uses what this test does not")]
+#[path = "../../engine/examples/flights/input/mod.rs"]
+mod input;
+#[allow(dead_code, reason = "the example uses what this test does not")]
+#[path = "../../engine/examples/flights/report.rs"]
+mod report;
+#[allow(dead_code, reason = "the example uses what this test does not")]
+#[path = "../../engine/examples/flights/views.rs"]
+mod views;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use args::{ArgError, Args, Parsed};
+use input::StepKind;
+use report::Report;
+use serde_json::{Value, json};
+use views::{
+    AircraftPlaces, AirportBoard, CarrierDelays, Fact, FactKind, Place, RECENT, Totals, What,
+};
+
+/// All three views.
+#[derive(Default, Debug, PartialEq, Eq, Clone)]
+struct Views {
+    airports: AirportBoard,
+    carriers: CarrierDelays,
+    aircraft: AircraftPlaces,
+}
+
+impl Views {
+    fn apply(&mut self, fact: &Fact<'_>) {
+        self.airports.apply(fact);
+        self.carriers.apply(fact);
+        self.aircraft.apply(fact);
+    }
+
+    fn of(facts: &[Fact<'_>]) -> Self {
+        let mut views = Self::default();
+        facts.iter().for_each(|fact| views.apply(fact));
+        views
+    }
+
+    fn totals(&self) -> Totals {
+        Totals::of(&self.airports, &self.carriers, &self.aircraft)
+    }
+
+    fn report(&self) -> Report<'_> {
+        Report {
+            totals: self.totals(),
+            airports: &self.airports,
+            carriers: &self.carriers,
+            aircraft: &self.aircraft,
+            events: 80_491,
+            append_events_per_second: None,
+            replay_events_per_second: 1_234_567.8,
+            log_bytes: 10_000_000,
+            live_equals_replay: true,
+            notes: (0..9).map(|n| format!("note {n}")).collect(),
+        }
+    }
+
+    fn january() -> Self {
+        let input = input::january().unwrap();
+        let mut views = Self::default();
+        for step in &input.steps {
+            let flight = &input.flights[step.row as usize];
+            views.apply(&Fact {
+                at: step.at,
+                carrier: flight.carrier.as_str(),
+                number: flight.number,
+                tail: flight.tail.as_ref().map(|tail| tail.as_str()),
+                origin: flight.origin.as_str(),
+                dest: flight.dest.as_str(),
+                kind: match step.kind {
+                    StepKind::Scheduled => FactKind::Scheduled,
+                    StepKind::Departed { delay_minutes } => FactKind::Departed { delay_minutes },
+                    StepKind::Arrived => FactKind::Arrived,
+                    StepKind::Cancelled => FactKind::Cancelled,
+                    StepKind::Diverted => FactKind::Diverted,
+                },
+            });
+        }
+        views
+    }
+}
+
+fn fact(at: i64, number: u32, kind: FactKind) -> Fact<'static> {
+    let (carrier, tail) = ("UA", Some("N1"));
+    Fact { at, carrier, number, tail, origin: "JFK", dest: "LAX", kind }
+}
+
+#[test]
+fn are_the_totals_of_january_those_of_another_program() {
+    let views = Views::january();
+    let by_airport = |counts: [u64; 3]| -> BTreeMap<String, u64> {
+        ["EWR", "JFK", "LGA"].map(str::to_owned).into_iter().zip(counts).collect()
+    };
+    let expected = Totals {
+        flights: 27_004,
+        scheduled: 27_004,
+        departed: 26_483,
+        arrived: 26_468,
+        cancelled: 521,
+        diverted: 15,
+        aircraft: 3_148,
+        departed_by_airport: by_airport([9_655, 9_061, 7_767]),
+        cancelled_by_airport: by_airport([238, 100, 183]),
+        departure_delay_minutes: 265_801,
+    };
+    assert_eq!(views.totals(), expected);
+    assert_eq!(views, Views::january());
+    assert!(views.aircraft.aircraft.values().all(|one| one.minutes_in_air >= 0));
+}
+
+#[test]
+fn where_is_an_aircraft() {
+    let left = fact(600, 1, FactKind::Departed { delay_minutes: 0 });
+    let facts = [
+        fact(0, 1, FactKind::Scheduled),
+        left,
+        fact(7_200, 1, FactKind::Arrived),
+        Fact { at: 9_000, origin: "LAX", dest: "SFO", ..left },
+        Fact { at: 9_900, origin: "LAX", dest: "SFO", ..fact(0, 1, FactKind::Diverted) },
+    ];
+    let place = |count: usize| {
+        let views = Views::of(&facts[..count]);
+        let one = &views.aircraft.aircraft["N1"];
+        (one.place, one.from.clone(), one.to.clone(), one.since, one.legs, one.minutes_in_air)
+    };
+    let leg = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let expected = [
+        (Place::NotSeen, leg("", ""), 0, 0, 0),
+        (Place::InTheAir, leg("JFK", "LAX"), 600, 0, 0),
+        (Place::Landed, leg("JFK", "LAX"), 7_200, 1, 110),
+        (Place::InTheAir, leg("LAX", "SFO"), 9_000, 1, 110),
+        (Place::Diverted, leg("LAX", "SFO"), 9_900, 1, 110),
+    ];
+    for (index, (is, (from, to), since, legs, minutes)) in expected.into_iter().enumerate() {
+        assert_eq!(place(index + 1), (is, from, to, since, legs, minutes));
+    }
+    // Without a tail number there is no aircraft.
+    assert_eq!(Views::of(&[Fact { tail: None, ..left }]).aircraft, AircraftPlaces::default());
+    // Two departures before one arrival: the leg counts, its time does not.
+    let other = Fact { at: 700, dest: "SEA", ..left };
+    let views = Views::of(&[left, other, fact(7_200, 1, FactKind::Arrived)]);
+    assert_eq!(views.aircraft.aircraft["N1"].legs, 1);
+    assert_eq!(views.aircraft.aircraft["N1"].minutes_in_air, 0);
+}
+
+#[test]
+fn what_do_boards_and_carriers_show() {
+    let mut facts: Vec<Fact<'_>> = (0..10)
+        .map(|n| fact(i64::from(n), n, FactKind::Departed { delay_minutes: 15 + (n as i32 % 3) }))
+        .collect();
+    facts.push(fact(11, 99, FactKind::Cancelled));
+    facts.push(fact(12, 98, FactKind::Diverted));
+    let views = Views::of(&facts);
+    let (origin, dest) = (&views.airports.airports["JFK"], &views.airports.airports["LAX"]);
+    assert_eq!((origin.departed, origin.cancelled, origin.diverted), (10, 1, 0));
+    assert_eq!((dest.departed, dest.cancelled, dest.diverted), (0, 0, 1));
+    assert_eq!(origin.recent.len(), RECENT);
+    let numbers: Vec<u32> = origin.recent.iter().map(|movement| movement.number).collect();
+    assert_eq!(numbers, [3, 4, 5, 6, 7, 8, 9, 99]);
+    let last = origin.recent.back().unwrap();
+    assert_eq!((last.carrier.as_str(), last.at, last.what), ("UA", 11, What::Cancelled));
+    let carrier = &views.carriers.carriers["UA"];
+    assert_eq!((carrier.departed, carrier.late, carrier.cancelled), (10, 6, 1));
+    assert_eq!(carrier.delay_minutes, 159);
+    let worst = carrier.worst.unwrap();
+    assert_eq!((worst.minutes, worst.number, worst.at), (17, 2, 2), "the first of equals");
+}
+
+#[test]
+fn does_the_json_have_its_keys_and_no_others() {
+    let views = Views::january();
+    let object: Value = serde_json::from_str(&views.report().to_json()).unwrap();
+    let expected = json!({
+        "flights": 27004, "scheduled": 27004, "departed": 26483, "arrived": 26468,
+        "cancelled": 521, "diverted": 15, "aircraft": 3148,
+        "departed_by_airport": {"EWR": 9655, "JFK": 9061, "LGA": 7767},
+        "cancelled_by_airport": {"EWR": 238, "JFK": 100, "LGA": 183},
+        "departure_delay_minutes": 265801, "events": 80491,
+        "append_events_per_second": null, "replay_events_per_second": 1234568.0,
+        "log_bytes": 10000000, "live_equals_replay": true,
+    });
+    assert_eq!(object, expected);
+    let rated = Report { append_events_per_second: Some(10.4), ..views.report() };
+    let object: Value = serde_json::from_str(&rated.to_json()).unwrap();
+    assert_eq!(object["append_events_per_second"], json!(10.0));
+}
+
+#[test]
+fn does_the_page_fit_a_terminal() {
+    let views = Views::january();
+    let page = views.report().to_page();
+    assert!(page.lines().count() <= 40, "{page}");
+    assert!(page.lines().all(|line| line.len() <= 80 && line == line.trim_end()), "{page}");
+    for part in ["27,004 flights", "and 8 more carriers", "1,234,568 events/s", "and 4 more notes"]
+    {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let none = Views::default();
+    assert!(none.report().to_page().starts_with("0 flights"));
+}
+
+fn parse(words: &[&str]) -> Result<Parsed, ArgError> {
+    args::parse(words.iter().map(OsString::from))
+}
+
+#[test]
+fn which_command_lines_make_sense() {
+    let run = |args: Args| Ok(Parsed::Run(args));
+    assert_eq!(parse(&[]), run(Args::default()));
+    let all = Args { data: Some("f".into()), dir: Some("d".into()), crash: true, json: true };
+    assert_eq!(parse(&["--json", "--crash", "--data", "f", "--dir", "d"]), run(all));
+    let odd = Args { data: Some("--json".into()), dir: Some("a=b".into()), ..Args::default() };
+    assert_eq!(parse(&["--data=--json", "--dir", "a=b"]), run(odd));
+    assert_eq!(parse(&["--crash", "--help"]), Ok(Parsed::Help));
+    assert_eq!(parse(&["-h"]), Ok(Parsed::Help));
+
+    assert_eq!(parse(&["--crash"]), Err(ArgError::CrashWithoutDir));
+    for nothing in [&["--data"][..], &["--data", "--json"], &["--data="], &["--data", ""]] {
+        assert_eq!(parse(nothing), Err(ArgError::NoValue("--data")));
+    }
+    assert_eq!(parse(&["--json=yes"]), Err(ArgError::NeedlessValue("--json")));
+    assert_eq!(parse(&["--dir", "a", "--dir=b"]), Err(ArgError::Repeated("--dir")));
+    assert_eq!(parse(&["--json", "--json"]), Err(ArgError::Repeated("--json")));
+    assert_eq!(parse(&["--jsno"]), Err(ArgError::Unknown("--jsno".into())));
+    assert_eq!(parse(&["file"]), Err(ArgError::Unexpected("file".into())));
+    for option in ["--data", "--dir", "--crash", "--json", "--help"] {
+        assert!(args::USAGE.contains(option));
+    }
+    assert_eq!(args::EXIT_USAGE, 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn may_names_be_other_than_utf8() {
+    use std::os::unix::ffi::OsStringExt;
+    let name = OsString::from_vec(b"\xff\xfe".to_vec());
+    let joined = OsString::from_vec(b"--data=\xff\xfe".to_vec());
+    let expected = Args { data: Some(name.clone().into()), ..Args::default() };
+    assert_eq!(args::parse([joined]), Ok(Parsed::Run(expected)));
+    assert_eq!(args::parse([name.clone()]), Err(ArgError::Unexpected(name)));
+}

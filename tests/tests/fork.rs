@@ -1,0 +1,43 @@
+//! Can a forked child write the log of its parent?
+//!
+//! The child has the mapping and the lock, but must get a typed error for each attempt; the
+//! parent goes on as if nothing had happened.
+#![cfg(unix)]
+
+use factlog::{AppendError, EventType, Opaque, Options, SyncError};
+
+static NOTE: EventType = EventType::opaque("note", 1);
+
+#[test]
+fn does_a_forked_child_get_an_error_and_the_parent_go_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = Options::new().segment_size(4 << 20).open(directory.path()).expect("a log");
+    writer.append(&Opaque::new(&NOTE, b"before")).expect("appended");
+
+    // SAFETY: the child only looks at memory, tries to append, and leaves by `_exit`: it takes no
+    // lock that another thread of the parent could hold, and runs no destructor.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let append = matches!(
+            writer.append(&Opaque::new(&NOTE, b"from the child")),
+            Err(AppendError::Forked)
+        );
+        let begin = matches!(writer.begin(), Err(AppendError::Forked));
+        let sync = matches!(writer.sync(), Err(SyncError::Forked));
+        let code = i32::from(!append) | (i32::from(!begin) << 1) | (i32::from(!sync) << 2);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) };
+    }
+    assert!(child > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: waits for the child that was just made; `status` is a valid place.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
+    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: append, begin, sync got no error");
+
+    writer.append(&Opaque::new(&NOTE, b"after")).expect("the parent goes on");
+    writer.sync().expect("synced");
+    assert_eq!(writer.log().visible().0.get(), 2);
+    writer.close().expect("closed");
+}

@@ -1,0 +1,163 @@
+//! Is a full disk an error before the event is accepted, and does the log go on once there is
+//! space?
+//!
+//! On a tmpfs of 32 MiB, and on ext4 and XFS in a file, each mounted in a mount namespace of the
+//! test's own: the test runs itself again there. Needs root; says so and passes where it is not.
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use factlog::{AppendError, EventType, Opaque, OpenError, Options, Sequence, Start};
+
+static FILL: EventType = EventType::opaque("fill", 1);
+const INSIDE: &str = "FACTLOG_TEST_FULL_DISK";
+
+/// Runs `test` of this file again, where `mount` has been done on `$MOUNT`.
+fn inside(test: &str, tools: &[&str], mount: &str) {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped: mounting needs root");
+        return;
+    }
+    for tool in tools {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
+        if !found.is_ok_and(|found| found.status.success()) {
+            println!("skipped: there is no {tool}");
+            return;
+        }
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let point = directory.path().join("mount");
+    fs::create_dir(&point).expect("a mount point");
+    let mount = format!("set -e; {mount}; exec \"$0\" \"$@\"");
+    let status = Command::new("unshare")
+        .args(["-m", "sh", "-c", &mount])
+        .arg(env::current_exe().expect("this test"))
+        .args(["--exact", test, "--nocapture"])
+        .env("MOUNT", &point)
+        .env("IMAGE", directory.path().join("image"))
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare runs");
+    let output = String::from_utf8_lossy(&status.stdout);
+    let errors = String::from_utf8_lossy(&status.stderr);
+    if status.status.code() == Some(32) || errors.contains("mount:") {
+        println!("skipped: cannot mount here: {errors}");
+        return;
+    }
+    let passed = status.status.success() && output.contains("1 passed");
+    assert!(passed, "{}\n{output}\n{errors}", status.status);
+    output.lines().filter(|line| line.contains("until")).for_each(|line| println!("{line}"));
+}
+
+fn mounted() -> Option<PathBuf> {
+    env::var_os(INSIDE)?;
+    env::var_os("MOUNT").map(PathBuf::from)
+}
+
+/// Appends until there is no space, makes space, and goes on; then everything is there.
+fn fill(point: &Path) {
+    let directory = point.join("log");
+    let payload = [7_u8; 60_000];
+    let event = Opaque::new(&FILL, &payload);
+    let options = || Options::new().segment_size(4 << 20).spare_segments(1);
+    let mut writer = options().open(&directory).expect("room for a log");
+    // Something else that takes space, to be given back.
+    let other = point.join("other");
+    fs::write(&other, vec![1; 9 << 20]).expect("room for a file");
+
+    let mut appended = 0;
+    let error = loop {
+        match writer.append(&event) {
+            Ok(sequence) => {
+                appended += 1;
+                assert_eq!(sequence.get(), appended);
+            }
+            Err(error) => break error,
+        }
+        assert!(appended < 10_000, "the disk never becomes full");
+    };
+    assert!(matches!(error, AppendError::NoSpace(_)), "{error:?}");
+    assert!(appended > 100, "only {appended} events fitted");
+    // Again, and the events so far are readable.
+    assert!(matches!(writer.append(&event), Err(AppendError::NoSpace(_))));
+    writer.sync().expect("what was accepted can be made durable");
+    let mut cursor = writer.log().cursor(Start::Sequence(Sequence::new(appended))).expect("there");
+    assert_eq!(cursor.next_event().expect("readable").expect("there").payload(), payload);
+
+    fs::remove_file(&other).expect("removed");
+    let sequence = writer.append(&event).expect("there is space again");
+    assert_eq!(sequence.get(), appended + 1);
+    writer.close().expect("closed");
+    let log = Options::new().open_read_only(&directory).expect("opens");
+    assert_eq!(log.visible().0.get(), appended + 1);
+    println!("{appended} events until the disk was full");
+
+    // A full disk at creation is an error as well.
+    let mut fill = 0;
+    while fs::write(point.join(format!("fill-{fill}")), vec![1; 1 << 20]).is_ok() {
+        fill += 1;
+    }
+    let error = options().open(point.join("second")).expect_err("there is no space");
+    assert!(matches!(error, OpenError::Io(_)), "{error}");
+}
+
+#[test]
+fn does_a_full_tmpfs_give_an_error_and_the_log_go_on() {
+    match mounted() {
+        Some(point) => fill(&point),
+        None => inside(
+            "does_a_full_tmpfs_give_an_error_and_the_log_go_on",
+            &["unshare"],
+            "mount -t tmpfs -o size=32m none \"$MOUNT\"",
+        ),
+    }
+}
+
+#[test]
+fn does_a_full_ext4_give_an_error_and_the_log_go_on() {
+    match mounted() {
+        Some(point) => fill(&point),
+        None => inside(
+            "does_a_full_ext4_give_an_error_and_the_log_go_on",
+            &["unshare", "mkfs.ext4"],
+            "truncate -s 48M \"$IMAGE\"; mkfs.ext4 -q \"$IMAGE\"; \
+             mount -o loop \"$IMAGE\" \"$MOUNT\"",
+        ),
+    }
+}
+
+#[test]
+fn does_a_full_xfs_give_an_error_and_the_log_go_on() {
+    match mounted() {
+        Some(point) => fill(&point),
+        None => inside(
+            "does_a_full_xfs_give_an_error_and_the_log_go_on",
+            &["unshare", "mkfs.xfs"],
+            "truncate -s 320M \"$IMAGE\"; mkfs.xfs -q \"$IMAGE\"; \
+             mount -o loop \"$IMAGE\" \"$MOUNT\"; \
+             head -c 200M /dev/zero > \"$MOUNT/ballast\"",
+        ),
+    }
+}
+
+#[test]
+fn is_btrfs_refused_with_a_reason() {
+    match mounted() {
+        Some(point) => {
+            let error = Options::new().open(point.join("log")).expect_err("copies on write");
+            assert!(matches!(error, OpenError::CopyOnWrite { .. }), "{error:?}");
+            assert!(error.to_string().contains("btrfs"), "{error}");
+            assert!(!point.join("log").exists(), "something was made");
+        }
+        None => inside(
+            "is_btrfs_refused_with_a_reason",
+            &["unshare", "mkfs.btrfs"],
+            "truncate -s 200M \"$IMAGE\"; mkfs.btrfs -q \"$IMAGE\"; \
+             mount -o loop \"$IMAGE\" \"$MOUNT\"",
+        ),
+    }
+}
