@@ -150,7 +150,9 @@ impl Conductor {
                 desk.waiting = false;
                 return Ok(prepared);
             }
-            if let Some(failure) = desk.failure.take() {
+            // A poisoned log prepares nothing more.
+            let poison = office.shared.poison.get().map(Arc::clone);
+            if let Some(failure) = desk.failure.take().or(poison) {
                 desk.waiting = false;
                 return Err(failure);
             }
@@ -187,6 +189,17 @@ impl Conductor {
     pub(crate) fn forget(&mut self) {
         self.thread = None;
     }
+}
+
+/// Whether making a page present failed because a store to it would fail.
+#[cfg(unix)]
+fn is_fault(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::FAULT)
+}
+
+#[cfg(not(unix))]
+fn is_fault(_: &io::Error) -> bool {
+    false
 }
 
 impl Tended {
@@ -227,12 +240,14 @@ impl Office {
             if prefault > 0 {
                 match self.tend(&mut tended, prefault) {
                     Ok(did) => busy |= did,
-                    // A kernel without the call: pages come when they are stored to.
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => prefault = 0,
-                    Err(error) => {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => busy = true,
+                    // Where a store would raise a signal, nobody may store.
+                    Err(error) if is_fault(&error) => {
                         let path = self.shared.directory.segments();
                         self.shared.poison(IoError::new("make pages present in", path, error));
                     }
+                    // No such call, or no memory for it: pages come when they are stored to.
+                    Err(_) => prefault = 0,
                 }
             }
             nap = if busy { SHORTEST_NAP } else { (nap * 2).min(LONGEST_NAP) };

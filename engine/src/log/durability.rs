@@ -13,7 +13,7 @@ use crossbeam_queue::SegQueue;
 use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence};
 
-use super::disk::{open_regular, read_at, write_at};
+use super::disk::{has_other_names, open_regular, read_at, write_at};
 use super::error::IoError;
 use super::map::Mapping;
 use super::segment::Segment;
@@ -141,9 +141,12 @@ impl Durability {
         if retired.file.metadata()?.len() < (1 << bits) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let offset = seal_offset(bits) as u32;
-        let page = retired.seal.encode(retired.segment.key(), offset);
-        write_at(&retired.file, &page, u64::from(offset))?;
+        // A file that somebody has given another name is not written to any more.
+        if !has_other_names(&retired.file)? {
+            let offset = seal_offset(bits) as u32;
+            let page = retired.seal.encode(retired.segment.key(), offset);
+            write_at(&retired.file, &page, u64::from(offset))?;
+        }
         retired.mapping.flush()?;
         retired.file.sync_data()
     }
@@ -155,18 +158,6 @@ impl Durability {
             self.shared.poison(IoError::new("make durable the segment", path, error))
         })
     }
-}
-
-/// Whether the file has more than one name.
-#[cfg(unix)]
-pub(crate) fn has_other_names(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 1)
-}
-
-#[cfg(not(unix))]
-pub(crate) fn has_other_names(_: &File) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// The thread that seals and syncs segments that have ended.

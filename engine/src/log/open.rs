@@ -14,9 +14,10 @@ use super::clock::{CounterClock, FrameClock};
 use super::conductor::{Conductor, Plan, Prepared};
 use super::cursor::Log;
 use super::disk::{
-    Directory, FileSystem, Lock, LockError, Slots, Suitability, create_prepared, open_regular,
+    Directory, FileSystem, Lock, LockError, Slots, Suitability, create_prepared, has_other_names,
+    open_regular,
 };
-use super::durability::{Background, Durability, has_other_names};
+use super::durability::{Background, Durability};
 use super::error::{IoError, OpenError};
 use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
@@ -303,12 +304,15 @@ fn clear_away(
     let mut next = found.end.map_or(Some(SegmentId::FIRST), |end| end.header.segment.next());
     let mut usable = Vec::new();
     for header in &found.spares {
-        if next == Some(header.segment) {
+        let path = directory.segment(header.segment);
+        let shared = open_regular(&path, false).and_then(|file| has_other_names(&file));
+        let shared = shared.map_err(|source| IoError::new("look at", &path, source))?;
+        if next == Some(header.segment) && !shared {
             usable.push(*header);
             next = header.segment.next();
         } else {
-            // Prepared for a place that is not next any more; there is nothing in it.
-            let path = directory.segment(header.segment);
+            // Prepared for a place that is not next any more, or not ours alone to write: there
+            // is nothing in it.
             fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
         }
     }

@@ -34,6 +34,8 @@ struct Place {
     offset: u32,
     /// How many bytes of that frame's body have been read; the frame verifies if more than 0.
     body_read: u32,
+    /// Where the item that was read last begins in the body.
+    item_at: u32,
     /// The frame being read, if one is.
     current: Option<Current>,
     /// The next event.
@@ -118,6 +120,7 @@ impl Cursor {
             place: Place {
                 offset: offset.unwrap_or(factlog_codec::layout::FIRST_FRAME),
                 body_read: 0,
+                item_at: 0,
                 current: None,
                 next: at,
                 from,
@@ -142,7 +145,7 @@ impl Cursor {
             return Err(error.clone());
         }
         let mut visible = self.shared.frontier.visible();
-        while self.segment.end() == Some(self.place.offset) && self.place.current.is_none() {
+        while self.at_end() {
             // The segment was ended before anything of the next one became visible.
             if !self.cross()? {
                 break;
@@ -167,13 +170,19 @@ impl Cursor {
     /// It cannot be read.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
-        // A batch can be empty though more follows: at the end of a segment.
-        while self.segment.end() == Some(self.place.offset) && self.place.current.is_none() {
-            if !self.cross()? {
+        // A segment can be at its end though more follows in the next one.
+        while !self.poll()?.has_next()? {
+            if !self.at_end() || !self.cross()? {
                 return Ok(None);
             }
         }
         self.poll()?.next().transpose()
+    }
+
+    /// Whether everything in this segment has been read, and no more can come.
+    #[inline]
+    fn at_end(&self) -> bool {
+        self.place.current.is_none() && self.segment.end() == Some(self.place.offset)
     }
 
     /// Waits until there is something to read.
@@ -267,6 +276,20 @@ impl<'a> Batch<'a> {
         Ok(true)
     }
 
+    /// Whether there is another event: then the cursor stands before it.
+    #[inline]
+    fn has_next(&mut self) -> Result<bool, ReadError> {
+        match self.next() {
+            None => Ok(false),
+            Some(Err(error)) => Err(error),
+            Some(Ok(event)) => {
+                self.place.next = event.sequence();
+                self.place.body_read = self.place.item_at;
+                Ok(true)
+            }
+        }
+    }
+
     #[inline]
     fn advance(&mut self) -> Result<Option<EventRef<'a>>, ReadError> {
         loop {
@@ -278,6 +301,7 @@ impl<'a> Batch<'a> {
             };
             let Some(current) = self.place.current else { return Ok(None) };
             let header = current.header;
+            let item_at = header.len - items.remaining() as u32;
             let Some(item) = items.next() else {
                 self.place.offset = header.next_offset();
                 self.place.next = header.next_sequence().max(self.place.next);
@@ -289,6 +313,7 @@ impl<'a> Batch<'a> {
             let item = item.map_err(|error| {
                 ReadError::Items(self.segment.place(header.offset), ItemFault::Item(error))
             })?;
+            self.place.item_at = item_at;
             self.place.body_read = header.len - items.remaining() as u32;
             if item.header.flags.kind != ItemKind::Event {
                 continue;

@@ -152,6 +152,18 @@ pub(crate) fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result
     Ok(file)
 }
 
+/// Whether the file has more than one name.
+#[cfg(unix)]
+pub(crate) fn has_other_names(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 1)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn has_other_names(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::segment_number;

@@ -1,11 +1,12 @@
 //! The two slots of the manifest, written in turn.
 
+use std::fs;
 use std::io::{self, Read};
 
 use factlog_codec::layout::PAGE;
 use factlog_codec::{Manifest, ManifestError};
 
-use super::directory::{Directory, create_new, open_regular, sync_directory};
+use super::directory::{Directory, create_new, has_other_names, open_regular, sync_directory};
 use super::segment_file::write_at;
 
 /// What the two slots hold.
@@ -64,6 +65,12 @@ impl ManifestFile {
     pub(crate) fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
         let path = self.directory.manifest(self.next_slot);
         let (file, new) = match open_regular(&path, true) {
+            // What somebody has given another name, a copy say, is not written to: the slot gets
+            // a file of its own.
+            Ok(file) if has_other_names(&file)? => {
+                fs::remove_file(&path)?;
+                (create_new(&path)?, true)
+            }
             Ok(file) => (file, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (create_new(&path)?, true),
             Err(error) => return Err(error),

@@ -12,7 +12,7 @@ mod lock;
 mod manifest_file;
 mod segment_file;
 
-pub(super) use directory::{Directory, open_regular};
+pub(super) use directory::{Directory, has_other_names, open_regular};
 pub use filesystem::FileSystem;
 pub(super) use filesystem::Suitability;
 pub(super) use lock::{Lock, LockError};

@@ -231,6 +231,12 @@ impl<'a> Gathering<'a> {
         } else if open.before.why != Succession::First || id != SegmentId::FIRST {
             self.contradict(DamageReason::Successor(id));
         }
+        // A segment's name is durable before it is used: one that is missing was taken away.
+        if let Some(next) = next.map(|next| next.header.segment)
+            && id.next() != Some(next)
+        {
+            self.contradict(DamageReason::Successor(next));
+        }
         let mut fault = None;
         let stop = loop {
             let state = *walk.state();
