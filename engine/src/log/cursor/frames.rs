@@ -1,5 +1,6 @@
 //! Seeking: from a sequence or a time to the frame, by a sparse index and a short walk.
 
+use factlog_codec::layout::FRAME_HEADER;
 use factlog_codec::{Frame, FrameHeader, Position, Sequence, Stop, StopReason};
 
 use crate::log::error::ReadError;
@@ -52,24 +53,42 @@ impl Shared {
         Ok(found.map(|header| (segment, header)))
     }
 
-    /// Looks at the frame at `position`, which is below `visible`.
+    /// Looks at the frame at `position`, which is below `visible`. A frame that is looked at again
+    /// is not verified again.
     pub(super) fn frame<'m>(
         &self,
-        pin: &'m mut Option<(Arc<Segment>, Arc<Mapping>)>,
+        pin: &'m mut Option<Pin>,
         visible: Visible,
         position: Position,
     ) -> Result<Frame<'m>, ReadError> {
         let id = position.segment(self.bits);
-        if pin.as_ref().is_none_or(|(segment, _)| segment.id() != id) {
+        if pin.as_ref().is_none_or(|pin| pin.segment.id() != id) {
             let segment = self.segments.get(id).ok_or(ReadError::Missing(id))?;
             let mapping = self.map(&segment)?;
-            *pin = Some((segment, mapping));
+            *pin = Some(Pin { segment, mapping, verified: None });
         }
-        let Some((segment, mapping)) = pin else { return Err(ReadError::Missing(id)) };
+        let Some(Pin { segment, mapping, verified }) = pin else {
+            return Err(ReadError::Missing(id));
+        };
         let offset = position.offset(self.bits);
         let bytes = segment.frozen(mapping, visible).get(offset as usize..).unwrap_or(&[]);
-        Frame::parse(segment.key(), offset, bytes).map_err(|error| {
+        if let Some(header) = verified.filter(|header| header.offset == offset) {
+            // The bytes are frozen: what verified once is as it was.
+            let body = bytes.get(FRAME_HEADER..).and_then(|body| body.get(..header.len as usize));
+            return Ok(Frame { header, body: body.unwrap_or(&[]) });
+        }
+        let frame = Frame::parse(segment.key(), offset, bytes).map_err(|error| {
             ReadError::Frame(id, Stop { offset, reason: StopReason::Frame(error) })
-        })
+        })?;
+        *verified = Some(frame.header);
+        Ok(frame)
     }
+}
+
+/// A segment that stays mapped, and the frame in it that was verified last.
+#[derive(Debug)]
+pub(super) struct Pin {
+    segment: Arc<Segment>,
+    mapping: Arc<Mapping>,
+    verified: Option<FrameHeader>,
 }

@@ -9,16 +9,13 @@ use factlog_codec::{
 };
 
 use super::event_ref::EventRef;
+use super::frames::Pin;
 use crate::log::error::{ItemFault, ReadError};
-use crate::log::map::Mapping;
-use crate::log::segment::Segment;
 use crate::log::shared::Shared;
 use crate::sync::Arc;
 
 /// Events of a stream that are noted at once.
 const STRETCH: usize = 4096;
-
-type Pin = Option<(Arc<Segment>, Arc<Mapping>)>;
 
 /// Where an event of a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +38,7 @@ struct Finder {
     shared: Arc<Shared>,
     name: StreamKey,
     number: Option<StreamNumber>,
-    pin: Pin,
+    pin: Option<Pin>,
 }
 
 impl Finder {
