@@ -1,4 +1,11 @@
-//! What the suites share: digests and seeds.
+//! What the suites share: digests and seeds; events as they are seen; logs as files; what is
+//! fuzzed.
+
+pub mod fuzz;
+mod seen;
+pub mod surgery;
+
+pub use seen::{Seen, read_all, read_from, small};
 
 /// FNV-1a over `bytes`: to tell payloads apart, not to protect them.
 pub fn digest(bytes: &[u8]) -> u64 {

@@ -26,9 +26,9 @@ const KILLS: u32 = 200;
 const ENOUGH: u64 = 6 << 20;
 
 #[factlog::event(name = "written", version = 1)]
-pub struct Written {
-    pub number: u64,
-    pub filler: Vec<u8>,
+struct Written {
+    number: u64,
+    filler: Vec<u8>,
 }
 
 /// What the child does, until it is killed.
@@ -135,7 +135,7 @@ fn is_all_that_was_seen_there_after_every_kill() {
                 bytes.extend_from_slice(&chunk[..count]);
                 if records_at(&bytes).is_some() {
                     // The other end may have been told already.
-                    drop(opened.send(()));
+                    let _ = opened.send(());
                 }
             }
             bytes

@@ -29,10 +29,11 @@ impl EpochBody {
         })
     }
 
-    /// From a verified body; `None` if it is too short.
+    /// From a verified body; `None` if it has another length or its reserved field is in use.
     pub fn decode(body: &[u8]) -> Option<Self> {
-        let raw: RawEpoch = Reader::new(body).pod()?;
-        Some(Self {
+        let mut reader = Reader::new(body);
+        let raw: RawEpoch = reader.pod()?;
+        (reader.rest().is_empty() && raw.reserved == 0).then_some(Self {
             history: HistoryId::new(Uuid::from_bytes(raw.history)),
             wall_clock: raw.wall_clock,
         })
@@ -57,9 +58,11 @@ impl GapBody {
         bytemuck::cast([self.first.get().to_le(), self.last.get().to_le()])
     }
 
-    /// From a verified body; `None` if it is too short or ends before it begins.
+    /// From a verified body; `None` if it has another length or ends before it begins.
     pub fn decode(body: &[u8]) -> Option<Self> {
-        let [first, last]: [u64; 2] = Reader::new(body).pod()?;
-        (first <= last).then_some(Self { first: Sequence::new(first), last: Sequence::new(last) })
+        let mut reader = Reader::new(body);
+        let [first, last]: [u64; 2] = reader.pod()?;
+        (reader.rest().is_empty() && first <= last)
+            .then_some(Self { first: Sequence::new(first), last: Sequence::new(last) })
     }
 }

@@ -214,12 +214,15 @@ pub enum ExtensionError {
     Length(u8),
     /// An extension that must be understood is not known here.
     Unknown(u8),
+    /// A reserved field of an extension is in use.
+    Reserved(u8),
 }
 
 impl fmt::Display for ExtensionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length(tag) => write!(f, "extension {tag} has an impossible length"),
+            Self::Reserved(tag) => write!(f, "a reserved field of extension {tag} is in use"),
             Self::Unknown(tag) => write!(
                 f,
                 "extension {tag} must be understood and is not: a newer version of factlog wrote it"
@@ -253,7 +256,7 @@ impl<'a> Extensions<'a> {
     /// The extensions cannot be read.
     #[inline]
     pub fn link(self) -> Result<Option<Link>, ExtensionError> {
-        self.find(LINK, |body| Link::decode(&mut Reader::new(body)))
+        self.find(Some(LINK), |body| Link::decode(&mut Reader::new(body)))
     }
 
     /// Further streams: at most seven.
@@ -262,20 +265,23 @@ impl<'a> Extensions<'a> {
     ///
     /// The extensions cannot be read.
     pub fn further(self) -> Result<Vec<FurtherLink>, ExtensionError> {
-        let found = self.find(FURTHER, |body| {
+        let found = self.find(Some(FURTHER), |body| {
             let mut reader = Reader::new(body);
             let count = usize::from(reader.pod::<u16>()?);
-            reader.take(4)?;
-            let mut links = Vec::with_capacity(count.min(MAX_FURTHER_STREAMS));
+            if count > MAX_FURTHER_STREAMS {
+                return None;
+            }
+            let mut reserved_is_zero = reader.pod::<u32>()? == 0;
+            let mut links = Vec::with_capacity(count);
             for _ in 0..count {
                 let stream = StreamNumber::new(reader.pod()?);
                 let link = Link::decode(&mut reader)?;
-                reader.take(2)?;
+                reserved_is_zero &= reader.pod::<u16>()? == 0;
                 links.push(FurtherLink { stream, link });
             }
-            Some(links)
+            Some(if reserved_is_zero { Ok(links) } else { Err(ExtensionError::Reserved(FURTHER)) })
         })?;
-        Ok(found.unwrap_or_default())
+        found.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// The event that caused this one.
@@ -311,7 +317,7 @@ impl<'a> Extensions<'a> {
     ///
     /// The extensions cannot be read.
     pub fn source(self) -> Result<Option<Source>, ExtensionError> {
-        self.find(SOURCE, |body| {
+        self.find(Some(SOURCE), |body| {
             let mut reader = Reader::new(body);
             reader.take(6)?;
             let log = LogId::new(Uuid::from_bytes(reader.pod()?));
@@ -344,11 +350,11 @@ impl<'a> Extensions<'a> {
     ///
     /// One is not, or the extensions cannot be read.
     pub fn check(self) -> Result<(), ExtensionError> {
-        self.find(0, |_| Some(())).map(drop)
+        self.find(None, |_| Some(())).map(drop)
     }
 
     fn sequence(self, tag: u8) -> Result<Option<Sequence>, ExtensionError> {
-        self.find(tag, |body| {
+        self.find(Some(tag), |body| {
             let mut reader = Reader::new(body);
             reader.take(6)?;
             reader.pod().map(Sequence::new)
@@ -356,7 +362,7 @@ impl<'a> Extensions<'a> {
     }
 
     fn counted(self, tag: u8) -> Result<&'a [u8], ExtensionError> {
-        let found = self.find(tag, |body| {
+        let found = self.find(Some(tag), |body| {
             let mut reader = Reader::new(body);
             let count: u16 = reader.pod()?;
             reader.take(usize::from(count))
@@ -364,11 +370,12 @@ impl<'a> Extensions<'a> {
         Ok(found.unwrap_or(&[]))
     }
 
-    /// The first extension with `wanted`, read by `decode` from what follows tag and length.
+    /// The first extension with `wanted`, read by `decode` from what follows tag and length. With
+    /// none wanted, all are passed, whatever their tags.
     #[inline]
     fn find<T>(
         self,
-        wanted: u8,
+        wanted: Option<u8>,
         decode: impl FnOnce(&'a [u8]) -> Option<T>,
     ) -> Result<Option<T>, ExtensionError> {
         let mut reader = Reader::new(self.bytes);
@@ -377,7 +384,7 @@ impl<'a> Extensions<'a> {
             let len = usize::from(units) * 16;
             let body = len.checked_sub(2).and_then(|len| reader.take(len));
             let body = body.ok_or(ExtensionError::Length(tag))?;
-            if tag == wanted {
+            if wanted == Some(tag) {
                 return decode(body).map(Some).ok_or(ExtensionError::Length(tag));
             }
             if tag & MUST_UNDERSTAND != 0 {

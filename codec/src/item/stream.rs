@@ -104,6 +104,8 @@ pub enum StreamItemError {
     Name(StreamKeyError),
     /// The kind of key is unknown, or the key has another length or no UTF-8.
     Key(u8),
+    /// A reserved field is in use.
+    Reserved,
 }
 
 impl fmt::Display for StreamItemError {
@@ -112,6 +114,7 @@ impl fmt::Display for StreamItemError {
             Self::Short => write!(f, "a STREAM item ends too early"),
             Self::Name(error) => write!(f, "a STREAM item is wrong: {error}"),
             Self::Key(kind) => write!(f, "a STREAM item has an impossible key of kind {kind}"),
+            Self::Reserved => write!(f, "a reserved field of a STREAM item is in use"),
         }
     }
 }
@@ -191,8 +194,11 @@ impl StreamKey {
     /// The payload is not that of a STREAM item.
     pub fn decode(payload: &[u8]) -> Result<Self, StreamItemError> {
         let mut reader = Reader::new(payload);
-        let [category_len, kind, key_len, _] =
+        let [category_len, kind, key_len, zero] =
             reader.pod::<[u8; 4]>().ok_or(StreamItemError::Short)?;
+        if zero != 0 {
+            return Err(StreamItemError::Reserved);
+        }
         let category = reader.take(usize::from(category_len)).ok_or(StreamItemError::Short)?;
         let category = core::str::from_utf8(category).map_err(|_| StreamItemError::Key(kind))?;
         let key = reader.take(usize::from(key_len)).ok_or(StreamItemError::Short)?;

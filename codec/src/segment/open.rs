@@ -88,8 +88,12 @@ pub enum SegOpenError {
     Types(u16),
     /// The table holds something that is no item.
     Item(ItemError),
-    /// The table holds an item that is no type.
+    /// The table holds an item of another kind.
+    NoType(ItemKind),
+    /// The table holds a type that cannot be read.
     Type(TypeItemError),
+    /// A reserved field is in use.
+    Reserved,
 }
 
 impl fmt::Display for SegOpenError {
@@ -101,7 +105,9 @@ impl fmt::Display for SegOpenError {
             Self::Why(why) => write!(f, "unknown reason for the end of the segment before: {why}"),
             Self::Types(types) => write!(f, "the type table does not have its {types} types"),
             Self::Item(error) => write!(f, "the type table cannot be read: {error}"),
+            Self::NoType(kind) => write!(f, "the type table holds an item of kind {kind:?}"),
             Self::Type(error) => write!(f, "the type table cannot be read: {error}"),
+            Self::Reserved => write!(f, "a reserved field of the SEGOPEN is in use"),
         }
     }
 }
@@ -196,6 +202,9 @@ impl SegOpen {
             4 => Succession::Repaired,
             other => return Err(SegOpenError::Why(other)),
         };
+        if raw.reserved != [0; 10] {
+            return Err(SegOpenError::Reserved);
+        }
         let types = SegOpenTypes { items: Items::new(reader.rest()) };
         let mut count = 0_u32;
         for entry in types.clone() {
@@ -238,6 +247,10 @@ impl<'a> Iterator for SegOpenTypes<'a> {
             Ok(item) => item,
             Err(error) => return Some(Err(SegOpenError::Item(error))),
         };
+        let kind = item.header.flags.kind;
+        if kind != ItemKind::Type {
+            return Some(Err(SegOpenError::NoType(kind)));
+        }
         let decoded = TypeItem::decode(item.payload).map_err(SegOpenError::Type);
         Some(decoded.map(|decoded| (item.header.type_number, decoded)))
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::checksum::{Fold, SegmentKey};
-use crate::frame::{Frame, FrameError, FrameKind, GapBody};
+use crate::frame::{EpochBody, Frame, FrameError, FrameKind, GapBody};
 use crate::ids::{Epoch, Sequence};
 use crate::layout::FIRST_FRAME;
 
@@ -145,6 +145,9 @@ impl<'a> Walk<'a> {
                 Some(gap) if gap.first == header.sequence => gap.last.after(1),
                 _ => return Err(self.stop(StopReason::Body(FrameKind::Gap))),
             },
+            FrameKind::Epoch if EpochBody::decode(frame.body).is_none() => {
+                return Err(self.stop(StopReason::Body(FrameKind::Epoch)));
+            }
             _ => header.next_sequence(),
         };
         self.state = WalkState {

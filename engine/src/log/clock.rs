@@ -38,6 +38,9 @@ impl Clock for SystemClock {
     }
 }
 
+/// Latest time that a clock of the user's can give: behind it times must still be able to rise.
+const LATEST: u64 = u64::MAX >> 1;
+
 /// What the writer reads: a clock of the user's, or the fast one without a virtual call.
 #[derive(Debug)]
 pub(crate) enum FrameClock {
@@ -50,7 +53,7 @@ impl FrameClock {
     pub(crate) fn now(&mut self) -> u64 {
         match self {
             Self::Fast(clock) => clock.now(),
-            Self::Own(clock) => clock.now(),
+            Self::Own(clock) => clock.now().min(LATEST),
         }
     }
 

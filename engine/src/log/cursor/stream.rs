@@ -131,6 +131,7 @@ pub struct StreamCursor {
     stretch: Vec<Spot>,
     /// The last spots of later stretches, the nearest last.
     later: Vec<Spot>,
+    failed: Option<ReadError>,
 }
 
 impl StreamCursor {
@@ -140,6 +141,7 @@ impl StreamCursor {
             next: from.max(StreamVersion::NONE.next()),
             stretch: Vec::new(),
             later: Vec::new(),
+            failed: None,
         }
     }
 
@@ -154,12 +156,26 @@ impl StreamCursor {
     ///
     /// It cannot be read.
     pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
-        if self.stretch.is_empty() {
-            self.plan()?;
+        if self.stretch.is_empty()
+            && self.failed.is_none()
+            && let Err(error) = self.plan()
+        {
+            self.failed = Some(error);
+        }
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
         let Some(spot) = self.stretch.pop() else { return Ok(None) };
-        self.next = spot.version.next();
-        Ok(Some(self.finder.find(spot)?.event))
+        match self.finder.find(spot) {
+            Ok(found) => {
+                self.next = spot.version.next();
+                Ok(Some(found.event))
+            }
+            Err(error) => {
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
     }
 
     /// Notes where the next stretch of events stands.

@@ -169,7 +169,7 @@ impl Writer {
         event: &impl Encode,
         meta: Meta<'_>,
     ) -> Result<Sequence, AppendError> {
-        self.make_ready(event.fixed_size().map(|size| (size, &meta)))?;
+        self.make_ready(event.fixed_size().map(|size| (size, &meta, event.event_type())))?;
         let mut transaction = Transaction::new(self);
         let sequence = transaction.append_with(event, meta)?;
         transaction.finish();
@@ -206,7 +206,10 @@ impl Writer {
     /// Makes sure that a transaction can be begun, for one event of known size if there is one:
     /// then less room is asked for at the end of a segment.
     #[inline]
-    fn make_ready(&mut self, single: Option<(usize, &Meta<'_>)>) -> Result<(), AppendError> {
+    fn make_ready(
+        &mut self,
+        single: Option<(usize, &Meta<'_>, &EventType)>,
+    ) -> Result<(), AppendError> {
         if let Some(cause) = self.shared.poison.get() {
             return Err(AppendError::Poisoned(Arc::clone(cause)));
         }
@@ -214,7 +217,10 @@ impl Writer {
             return Err(AppendError::Forked);
         }
         if self.active.room() < self.max_transaction {
-            let bound = single.map_or(self.max_transaction, |(size, meta)| meta.frame_bound(size));
+            // A type that is new brings its description along.
+            let known = single.filter(|(_, _, event)| self.staged_type(event).is_some());
+            let bound =
+                known.map_or(self.max_transaction, |(size, meta, _)| meta.frame_bound(size));
             if self.active.room() < bound.min(self.max_transaction) {
                 self.roll()?;
             }
@@ -226,6 +232,8 @@ impl Writer {
     #[cold]
     #[inline(never)]
     fn roll(&mut self) -> Result<(), AppendError> {
+        // First: a clock of the user's may panic.
+        let ts = self.clock.now().max(self.last_ts.saturating_add(1));
         let prepared = self.conductor.take().map_err(|error| {
             let full = matches!(
                 error.source.kind(),
@@ -240,7 +248,6 @@ impl Writer {
             why: Succession::Full,
         };
         let mut next = Active::from_prepared(prepared);
-        let ts = self.clock.now().max(self.last_ts.saturating_add(1));
         next.write_segopen(
             &self.shared,
             &EngineFrame {

@@ -28,7 +28,7 @@ pub(super) struct Stage {
 }
 
 /// A moment in a transaction to go back to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Savepoint {
     touched: usize,
     new_streams: usize,
@@ -121,6 +121,12 @@ impl Stage {
         self.remember_type(event, entry.number());
         self.new_types.push((event.slot(), entry));
         self.type_bytes += bytes;
+    }
+
+    /// Whether nothing has changed since the last commit.
+    #[inline]
+    pub(super) fn is_untouched(&self) -> bool {
+        self.touched.is_empty() && self.new_streams.is_empty() && self.new_types.is_empty()
     }
 
     pub(super) fn savepoint(&self) -> Savepoint {

@@ -54,16 +54,21 @@ pub struct Transaction<'w> {
 impl<'w> Transaction<'w> {
     #[inline]
     pub(super) fn new(writer: &'w mut Writer) -> Self {
-        let start = writer.stage.savepoint();
-        Self {
+        let forgotten = !writer.stage.is_untouched();
+        let mut transaction = Self {
             writer,
-            start,
+            start: Savepoint::default(),
             used: FRAME_HEADER,
             body_end: FRAME_HEADER,
             count: 0,
             dirty: false,
             committed: false,
+        };
+        if forgotten {
+            // The one before was leaked: neither committed nor dropped.
+            transaction.abort();
         }
+        transaction
     }
 
     /// Number of events so far.
@@ -158,13 +163,12 @@ impl<'w> Transaction<'w> {
         let Some(room) = space.get_mut(payload..) else {
             return Err(AppendError::TooLarge { limit });
         };
-        let Ok(len) = event.encode(room, scratch) else {
+        let most = room.len();
+        // The length is what code of the user's says: it is not to be trusted.
+        let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
             return Err(AppendError::TooLarge { limit });
         };
         let end = align_up(payload + len);
-        if end > limit {
-            return Err(AppendError::TooLarge { limit });
-        }
         if end != payload + len {
             space[payload + len..end].fill(0);
         }
@@ -329,9 +333,10 @@ impl<'w> Transaction<'w> {
         if self.dirty {
             self.wipe(self.used);
         }
-        self.committed = true;
         let writer = &mut *self.writer;
+        // A clock of the user's may panic: nothing has been done so far.
         let (ts, flags) = frame_time(&mut writer.clock, writer.last_ts);
+        self.committed = true;
         writer.last_ts = ts;
         let draft = FrameDraft {
             kind: FrameKind::Data,
