@@ -170,6 +170,10 @@ fn read_names(
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
     let slots = Slots::read(directory).map_err(io("read the manifest in"))?;
     let (ids, _) = directory.list().map_err(io("list"))?;
+    // What this version cannot read is not overruled by an older slot beside it.
+    if let Some(error @ (ManifestError::Version(_) | ManifestError::Descriptor)) = slots.error() {
+        return Err(OpenError::Manifest(root.to_path_buf(), error));
+    }
     match slots.newest() {
         Some((_, manifest)) => {
             let manifest = manifest.clone();
