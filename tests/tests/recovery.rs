@@ -1,355 +1,293 @@
-//! What becomes of a log whose files were changed: each change with its exact outcome.
+//! Does recovery keep all that was promised, cut only what was not, and say which is which?
 //!
-//! Logs are made, copied or closed, and their files edited; then they are opened, and what is
-//! found is held against what was written. Refusals must leave every file as it was.
+//! Method: a log is written, dropped or closed, and its files are edited as a crash or a rotting
+//! medium would. Each case has its exact outcome; a refusal must leave every byte as it was.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 use factlog::{
-    DamageReason, EventType, Opaque, OpenError, Options, RecoveryOutcome, Sequence, Start,
+    DamageReason, EventType, Expected, FrameError, HeaderError, Meta, Opaque, OpenError,
+    RecoveryOutcome, StopReason, StreamKey, Writer,
 };
-use factlog_codec::{Frame, FrameHeader, SegmentHeader, Walk};
-use factlog_tests::digest;
+use factlog_codec::{SegOpen, Succession};
+use factlog_tests::surgery::{
+    Inventory, SegmentFile, copy_directory, segment_path, used_segments, wait_for_segments,
+};
+use factlog_tests::{Random, Seen, read_all, small};
+use tempfile::TempDir;
 
-static NOTE: EventType = EventType::opaque("note", 1);
+static BLOCK: EventType = EventType::opaque("block", 1);
 
-fn options() -> Options {
-    Options::new().segment_size(4 << 20).spare_segments(1).prefault(0)
-}
-
-fn payload(number: u64) -> Vec<u8> {
-    let mut bytes = number.to_le_bytes().to_vec();
-    bytes.resize(100 + (number % 50) as usize, number as u8);
-    bytes
-}
-
-/// A log of `events`, some of them in batches; `sync`ed after the first `durable`.
-fn make(directory: &Path, events: u64, durable: u64) {
-    let mut writer = options().open(directory).expect("a log");
-    let mut next = writer.next_sequence().get();
-    while next <= events {
-        let mut transaction = writer.begin().expect("a transaction");
-        for number in next..(next + 3).min(events + 1) {
-            transaction.append(&Opaque::new(&NOTE, &payload(number))).expect("appended");
-        }
-        next = (next + 3).min(events + 1);
-        transaction.commit();
-        if next == durable + 1 {
-            writer.sync().expect("synced");
-        }
+fn append(writer: &mut Writer, count: usize) {
+    let stream = StreamKey::new("block", "all").expect("a name");
+    for _ in 0..count {
+        let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
+        let meta = Meta::new().stream(&stream, Expected::Any);
+        writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
     }
 }
 
-/// How many events are readable; each is as it was written.
-fn readable(log: &factlog::Log) -> u64 {
-    let mut cursor = log.cursor(Start::Oldest).expect("a cursor");
-    let mut seen = 0;
-    while let Some(event) = cursor.next_event().expect("readable") {
-        seen += 1;
-        assert_eq!(event.sequence(), Sequence::new(seen));
-        assert_eq!(event.payload(), payload(seen));
+/// How far the log was promised to be durable.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Left {
+    Dropped,
+    /// Synced, and ten more appended: those bear witness.
+    Synced,
+    Closed,
+}
+
+/// A log of one segment with 100 events, and what is in it.
+fn log(left: Left) -> (TempDir, Vec<Seen>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("a log");
+    append(&mut writer, 90);
+    if left == Left::Synced {
+        writer.sync().expect("synced");
     }
-    seen
-}
-
-/// A digest of every file, by name.
-fn fingerprint(directory: &Path) -> Vec<(String, u64)> {
-    let mut all = Vec::new();
-    let mut folders = vec![directory.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("listed") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.display().to_string();
-                all.push((name, digest(&fs::read(&path).expect("read"))));
-            }
-        }
+    append(&mut writer, 10);
+    let events = read_all(&writer.log());
+    wait_for_segments(directory.path(), 2);
+    if left == Left::Closed {
+        writer.close().expect("closed");
     }
-    all.sort();
-    all
+    (directory, events)
 }
 
-fn segment(directory: &Path, number: u32) -> std::path::PathBuf {
-    directory.join(format!("seg/{number:010}.log"))
-}
-
-/// The headers of a segment's frames, and where they end.
-fn frames(bytes: &[u8]) -> (Vec<FrameHeader>, usize) {
-    let header = SegmentHeader::decode(bytes).expect("a header");
-    let mut walk = Walk::new(header.key(), bytes, None);
-    let mut all = Vec::new();
-    while let Ok(frame) = walk.next_frame() {
-        all.push(frame.header);
-    }
-    (all, walk.state().offset as usize)
-}
-
-fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).expect("read");
-    change(&mut bytes);
-    fs::write(path, bytes).expect("written");
-}
-
-fn refused(directory: &Path) -> OpenError {
-    let before = fingerprint(directory);
-    let error = options().open(directory).expect_err("refused");
-    let mut after = fingerprint(directory);
-    after.retain(|(name, _)| !name.ends_with("LOCK") || before.iter().any(|(old, _)| old == name));
-    assert_eq!(before, after, "a refusal changed something");
-    error
-}
-
-#[test]
-fn is_a_torn_tail_cut_and_nothing_brought_back() {
-    for damage in 0..4 {
-        let directory = tempfile::tempdir().expect("a directory");
-        make(directory.path(), 60, 0);
-        let path = segment(directory.path(), 1);
-        let mut expected = 60;
-        edit(&path, |bytes| {
-            let (all, end) = frames(bytes);
-            let last = all.last().expect("frames").offset as usize;
-            match damage {
-                0 => bytes[end..end + 500].fill(0xAB),
-                1 => bytes[end + 4000..end + 4001].fill(1),
-                2 => bytes[last + 60] ^= 1,
-                _ => bytes[last + 10] ^= 0x80,
-            }
-            if damage >= 2 {
-                expected = 57;
-            }
-        });
-        let torn = fs::read(&path).expect("read");
-        let writer = options().open(directory.path()).expect("recovered");
+/// Opens for writing, which finds a torn tail: the first `kept` events are there, bytes from the
+/// cut on are as they were, and nothing comes back later.
+fn assert_torn(directory: &Path, events: &[Seen], kept: usize) {
+    let before = SegmentFile::read(directory, 1);
+    let cut = before.end();
+    let mut kept_events = events[..kept].to_vec();
+    let log = small().open_read_only(directory).expect("a log");
+    assert_eq!(
+        (log.recovery().outcome, read_all(&log)),
+        (RecoveryOutcome::Torn, kept_events.clone())
+    );
+    for round in 0..3_u32 {
+        let mut writer = small().open(directory).expect("a torn tail is no error");
         let report = writer.recovery().clone();
-        assert_eq!(report.outcome, RecoveryOutcome::Torn, "damage {damage}: {report}");
-        let cut = report.cut.as_ref().expect("a cut is reported");
-        assert_eq!(readable(&writer.log()), expected);
-        drop(writer);
-        // The evidence stays, and a second crash brings nothing back.
-        let after = fs::read(&path).expect("read");
-        let at = cut.place.offset as usize;
-        assert_eq!(torn[at..], after[at..], "bytes at or above the cut changed");
-        make(directory.path(), expected + 30, 0);
-        let writer = options().open(directory.path()).expect("opens again");
-        assert_eq!(writer.recovery().outcome, RecoveryOutcome::Clean);
-        assert_eq!(readable(&writer.log()), expected + 30);
+        if round == 0 {
+            assert_eq!(report.outcome, RecoveryOutcome::Torn, "{report}");
+            let found = report.cut.as_ref().expect("reported");
+            assert_eq!((found.place.segment.get(), found.place.offset), (1, cut));
+            assert_eq!(report.next_sequence.get(), kept as u64 + 1);
+            assert!(report.to_string().contains("torn tail cut"), "{report}");
+        } else {
+            assert_eq!((report.outcome, report.cut), (RecoveryOutcome::Clean, None));
+        }
+        assert_eq!(read_all(&writer.log()), kept_events, "round {round}");
+        // Less than was cut, then the next crash.
+        append(&mut writer, 2);
+        kept_events = read_all(&writer.log());
+        assert_eq!(kept_events.len(), kept + 2 * (round as usize + 1));
+    }
+    let after = SegmentFile::read(directory, 1);
+    assert!(after.bytes == before.bytes, "the torn segment was written to");
+    // Sealed by succession: the next segment says where this one ends, and why.
+    let next = SegmentFile::read(directory, 2);
+    let frame = factlog_codec::Frame::parse(next.key(), 4096, &next.bytes[4096..]).expect("one");
+    let (open, _) = SegOpen::decode(&frame).expect("a SEGOPEN");
+    assert_eq!((open.before.segment.get(), open.before.end), (1, cut));
+    assert_eq!(open.before.why, Succession::TornTail);
+}
+
+/// Opening for writing is refused, nothing is changed, and reading gives the first `kept` events.
+fn assert_damaged(directory: &Path, events: &[Seen], kept: usize) -> DamageReason {
+    let before = Inventory::of(directory);
+    let error = small().open(directory).expect_err("it is damaged");
+    let OpenError::Damaged(damage) = &error else { panic!("{error}") };
+    assert!(error.to_string().contains("Nothing was changed"), "{error}");
+    assert_eq!(damage.next_sequence.get(), kept as u64 + 1, "{error}");
+    match small().open_read_only(directory) {
+        Ok(log) => {
+            assert_eq!(log.recovery().outcome, RecoveryOutcome::Damaged);
+            assert_eq!(log.recovery().damage, Some(damage.clone()));
+            assert_eq!(read_all(&log), events[..kept]);
+        }
+        // Nothing is left to be read.
+        Err(OpenError::Damaged(same)) => assert_eq!((same.reason, kept), (damage.reason, 0)),
+        Err(error) => panic!("{error}"),
+    }
+    before.assert_unchanged(directory);
+    damage.reason
+}
+
+#[test]
+fn does_garbage_behind_the_tail_cost_nothing_that_was_written() {
+    let mut random = Random::from_environment("garbage");
+    for (case, left) in [Left::Dropped, Left::Synced, Left::Closed].into_iter().enumerate() {
+        let (directory, events) = log(left);
+        let mut segment = SegmentFile::read(directory.path(), 1);
+        let end = segment.end() as usize;
+        match case {
+            0 => segment.bytes[end..end + 8_000].fill_with(|| random.next() as u8),
+            1 => segment.bytes[end..end + 100_000].fill(0xFF),
+            // Frames that verified elsewhere.
+            _ => segment.bytes.copy_within(5_000..9_000, end),
+        }
+        segment.write();
+        assert_torn(directory.path(), &events, 100);
     }
 }
 
 #[test]
-fn is_damage_below_a_witness_refused_and_readable_up_to_it() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 90, 60);
-    edit(&segment(directory.path(), 1), |bytes| {
-        let (all, _) = frames(bytes);
-        // The frame with events 31 to 33.
-        let hit = all.iter().find(|header| header.sequence.get() == 31).expect("there");
-        bytes[hit.offset as usize + 70] ^= 4;
-    });
-    let error = refused(directory.path());
-    let OpenError::Damaged(damage) = &error else { panic!("{error:?}") };
-    assert!(matches!(damage.reason, DamageReason::Lost(_)), "{damage:?}");
-    assert_eq!(damage.next_sequence.get(), 31);
-    assert!(error.to_string().contains("segment 1 offset"), "{error}");
-    let before = fingerprint(directory.path());
-    let log = options().open_read_only(directory.path()).expect("readable up to it");
-    assert_eq!(readable(&log), 30);
-    assert_eq!(log.recovery().outcome, RecoveryOutcome::Damaged);
-    assert_eq!(before, fingerprint(directory.path()), "reading changed something");
-}
-
-#[test]
-fn is_every_truncation_of_a_closed_log_damage_below_its_end() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 30, 0);
-    options().open(directory.path()).expect("opens").close().expect("closed");
-    let path = segment(directory.path(), 1);
-    let whole = fs::read(&path).expect("read");
-    let (_, end) = frames(&whole);
-    for len in (0..end).step_by(173).chain([end - 1]) {
-        fs::write(&path, &whole[..len]).expect("written");
-        let error = options().open(directory.path()).expect_err("refused");
-        assert!(matches!(error, OpenError::Damaged(_)), "{len} bytes: {error:?}");
-    }
-    fs::write(&path, &whole).expect("written");
-    let writer = options().open(directory.path()).expect("whole again");
-    assert_eq!(writer.recovery().outcome, RecoveryOutcome::ClosedCleanly);
-    assert_eq!(readable(&writer.log()), 30);
-}
-
-/// A log over several segments, closed.
-fn long(directory: &Path) -> u64 {
-    let mut writer = options().open(directory).expect("a log");
-    let big = vec![9_u8; 500_000];
-    for _ in 0..30 {
-        writer.append(&Opaque::new(&NOTE, &big)).expect("appended");
-    }
-    writer.close().expect("closed");
-    30
-}
-
-#[test]
-fn are_missing_swapped_and_foreign_segments_found() {
-    let make_long = || {
-        let directory = tempfile::tempdir().expect("a directory");
-        long(directory.path());
-        assert!(segment(directory.path(), 4).exists(), "several segments");
-        directory
-    };
-    for missing in [1, 2, 4] {
-        let directory = make_long();
-        fs::remove_file(segment(directory.path(), missing)).expect("removed");
-        assert!(matches!(refused(directory.path()), OpenError::Damaged(_)), "{missing} missing");
-    }
-    let directory = make_long();
-    let (one, two) = (segment(directory.path(), 1), segment(directory.path(), 2));
-    let aside = directory.path().join("aside");
-    fs::rename(&one, &aside).expect("renamed");
-    fs::rename(&two, &one).expect("renamed");
-    fs::rename(&aside, &two).expect("renamed");
-    assert!(matches!(refused(directory.path()), OpenError::Foreign(_)));
-
-    let (directory, other) = (make_long(), make_long());
-    fs::copy(segment(other.path(), 2), segment(directory.path(), 2)).expect("copied");
-    assert!(matches!(refused(directory.path()), OpenError::Foreign(_)));
-}
-
-#[test]
-fn is_every_changed_bit_of_a_header_found() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 9, 9);
-    let path = segment(directory.path(), 1);
-    let whole = fs::read(&path).expect("read");
-    for bit in (0..64 * 8).chain([8 * 100, 8 * 4095]) {
-        let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&path, bytes).expect("written");
-        let error = options().open(directory.path()).expect_err("refused");
-        assert!(matches!(error, OpenError::Damaged(_)), "bit {bit}: {error:?}");
+fn is_one_byte_of_garbage_anywhere_behind_the_tail_a_torn_tail() {
+    for back in [4096 + 1, 100_000] {
+        let (directory, events) = log(Left::Dropped);
+        let mut segment = SegmentFile::read(directory.path(), 1);
+        let at = segment.bytes.len() - back;
+        segment.bytes[at] = 1;
+        segment.write();
+        assert_torn(directory.path(), &events, 100);
     }
 }
 
 #[test]
-fn does_one_slot_of_the_manifest_do_and_none_not() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 9, 0);
-    make(directory.path(), 12, 0);
-    let slots = ["MANIFEST-a", "MANIFEST-b"].map(|name| directory.path().join(name));
-    edit(&slots[0], |bytes| bytes[20] ^= 1);
-    let writer = options().open(directory.path()).expect("the other slot does");
-    assert!(writer.recovery().manifest.is_some(), "a broken slot is reported");
-    assert_eq!(readable(&writer.log()), 12);
-    drop(writer);
-    for slot in &slots {
-        edit(slot, |bytes| bytes[20] ^= 1);
-    }
-    assert!(matches!(refused(directory.path()), OpenError::Manifest(..)));
-    for slot in &slots {
-        fs::remove_file(slot).expect("removed");
-    }
-    assert!(matches!(refused(directory.path()), OpenError::Manifest(..)));
-}
-
-#[test]
-fn is_a_half_prepared_segment_put_aside() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 9, 0);
-    // Its SEGOPEN was being written when the process went.
-    edit(&segment(directory.path(), 2), |bytes| bytes[4096..4200].fill(7));
-    fs::write(directory.path().join("seg/0000000009.tmp"), b"left over").expect("written");
-    let writer = options().open(directory.path()).expect("recovered");
-    assert_eq!(writer.recovery().quarantined.len(), 1, "{}", writer.recovery());
-    assert_eq!(readable(&writer.log()), 9);
-    assert!(!directory.path().join("seg/0000000009.tmp").exists());
-}
-
-#[cfg(unix)]
-#[test]
-fn are_links_pipes_and_folders_in_the_place_of_segments_refused() {
-    for kind in 0..3 {
-        let directory = tempfile::tempdir().expect("a directory");
-        make(directory.path(), 9, 0);
-        let path = segment(directory.path(), 1);
-        let aside = directory.path().join("aside");
-        fs::rename(&path, &aside).expect("renamed");
-        match kind {
-            0 => std::os::unix::fs::symlink(&aside, &path).expect("linked"),
-            1 => fs::create_dir(&path).expect("made"),
-            _ => {
-                let done = std::process::Command::new("mkfifo").arg(&path).status();
-                assert!(done.expect("mkfifo runs").success());
+fn is_a_changed_byte_torn_above_the_durable_bound_and_damage_below() {
+    // Frame (from 0), left how: kept events if torn, damage otherwise.
+    for (left, frame, torn) in [
+        (Left::Dropped, 99, true),
+        (Left::Dropped, 50, true),
+        (Left::Synced, 95, true),
+        (Left::Synced, 89, false),
+        (Left::Synced, 10, false),
+        (Left::Closed, 99, false),
+        (Left::Closed, 0, false),
+    ] {
+        for (at, error) in [
+            (0, FrameError::Checksum),
+            (5, FrameError::HeaderSum),
+            (20, FrameError::HeaderSum),
+            (48, FrameError::Checksum),
+            (48 + 16 + 33, FrameError::Checksum),
+        ] {
+            let (directory, events) = log(left);
+            let mut segment = SegmentFile::read(directory.path(), 1);
+            let header = segment.data_frames()[frame];
+            segment.bytes[header.offset as usize + at] ^= 0x10;
+            segment.write();
+            if torn {
+                assert_torn(directory.path(), &events, frame);
+            } else {
+                let reason = assert_damaged(directory.path(), &events, frame);
+                let DamageReason::Lost(stop) = reason else { panic!("{reason:?}") };
+                assert_eq!((stop.offset, stop.reason), (header.offset, StopReason::Frame(error)));
             }
         }
-        let error = options().open(directory.path()).expect_err("refused");
-        assert!(matches!(error, OpenError::Io(_)), "{error:?}");
     }
 }
 
 #[test]
-fn does_recovery_come_to_the_same_ten_times_over() {
+fn is_a_zero_sector_torn_above_the_durable_bound_and_damage_below() {
+    for (left, frame, torn) in
+        [(Left::Dropped, 40, true), (Left::Synced, 96, true), (Left::Synced, 40, false)]
+    {
+        let (directory, events) = log(left);
+        let mut segment = SegmentFile::read(directory.path(), 1);
+        let frames = segment.data_frames();
+        let sector = frames[frame].offset as usize / 512 * 512;
+        segment.bytes[sector..sector + 512].fill(0);
+        let kept = frames.iter().take_while(|one| one.next_offset() as usize <= sector).count();
+        segment.write();
+        if torn {
+            assert_torn(directory.path(), &events, kept);
+        } else {
+            assert_damaged(directory.path(), &events, kept);
+        }
+    }
+}
+
+#[test]
+fn is_a_segment_of_any_length_recovered_or_refused() {
+    let lengths = |segment: &SegmentFile| {
+        let frames = segment.data_frames();
+        let (half, end) = (frames[50].offset as usize, segment.end() as usize);
+        vec![
+            (half + 20, 50),
+            (half, 50),
+            (end - 1, 99),
+            (end, 100),
+            (end + 8, 100),
+            (2 << 20, 100),
+            ((4 << 20) - 4096, 100),
+            ((4 << 20) - 1, 100),
+        ]
+    };
+    let (directory, _) = log(Left::Dropped);
+    let lengths = lengths(&SegmentFile::read(directory.path(), 1));
+    for left in [Left::Dropped, Left::Closed] {
+        for (length, kept) in lengths.clone() {
+            let (directory, events) = log(left);
+            let file = OpenOptions::new().write(true).open(segment_path(directory.path(), 1));
+            file.expect("it").set_len(length as u64).expect("cut");
+            if left == Left::Closed && kept < 100 {
+                assert_damaged(directory.path(), &events, kept);
+            } else {
+                assert_torn(directory.path(), &events, kept);
+            }
+        }
+        for length in [0, 63, 4095] {
+            let (directory, events) = log(left);
+            let file = OpenOptions::new().write(true).open(segment_path(directory.path(), 1));
+            file.expect("it").set_len(length).expect("cut");
+            let reason = assert_damaged(directory.path(), &events, 0);
+            assert_eq!(reason, DamageReason::Header(HeaderError::Short));
+        }
+    }
+}
+
+#[test]
+fn does_a_segment_whose_beginning_was_never_written_go_to_quarantine() {
+    let (directory, events) = log(Left::Dropped);
+    let mut spare = SegmentFile::read(directory.path(), 2);
+    assert!(spare.frames().is_empty());
+    // Part of a SEGOPEN, as it is when the power goes in a rollover.
+    spare.bytes[4096 + 16..4096 + 300].fill(7);
+    spare.write();
+    let writer = small().open(directory.path()).expect("nothing was promised");
+    let report = writer.recovery();
+    assert_eq!((report.outcome, report.quarantined.len()), (RecoveryOutcome::Clean, 1), "{report}");
+    assert!(fs::read(&report.quarantined[0]).expect("kept") == spare.bytes);
+    assert_eq!(read_all(&writer.log()), events);
+}
+
+#[test]
+fn does_recovery_done_ten_times_come_to_the_same() {
+    let mut random = Random::from_environment("ten times");
     let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 60, 0);
-    edit(&segment(directory.path(), 1), |bytes| {
-        let (_, end) = frames(bytes);
-        bytes[end..end + 64].fill(0xEE);
-    });
+    let mut writer = small().open(directory.path()).expect("a log");
+    while used_segments(directory.path()).len() < 3 {
+        append(&mut writer, 2_000);
+    }
+    let events = read_all(&writer.log());
+    wait_for_segments(directory.path(), 4);
+    let crashed = tempfile::tempdir().expect("a directory");
+    copy_directory(directory.path(), crashed.path());
+    drop(writer);
+    // A frame in the middle of the last but one segment is gone: what is behind it goes too.
+    let mut segment = SegmentFile::read(crashed.path(), 2);
+    let frames = segment.data_frames();
+    let durable = frames.iter().map(|frame| frame.durable).max().expect("frames");
+    let lost = &frames[frames.len() - 1 - random.below(20) as usize];
+    segment.bytes[lost.offset as usize + 60] ^= 1;
+    let sealed = SegmentFile::read(crashed.path(), 3).frames()[0].durable.max(durable);
+    segment.write();
+    let kept = lost.sequence.get() as usize - 1;
+    let here = factlog::Position::new(segment.header.segment, lost.offset, 22);
+    if SegmentFile::read(crashed.path(), 3).frames().iter().any(|frame| frame.durable > here) {
+        // The background had synced the segment, and a later frame says so.
+        assert_damaged(crashed.path(), &events, kept);
+        return;
+    }
+    assert!(sealed <= here);
     for round in 0..10 {
-        let writer = options().open(directory.path()).expect("recovered");
-        assert_eq!(readable(&writer.log()), 60, "round {round}");
-        let expected = if round == 0 { RecoveryOutcome::Torn } else { RecoveryOutcome::Clean };
-        assert_eq!(writer.recovery().outcome, expected);
+        let writer = small().open(crashed.path()).expect("recovered");
+        let report = writer.recovery();
+        assert_eq!(report.outcome == RecoveryOutcome::Torn, round == 0, "{report}");
+        assert_eq!(report.quarantined.len(), usize::from(round == 0));
         assert_eq!(writer.epoch().get(), round + 2);
+        assert_eq!(read_all(&writer.log()), events[..kept], "round {round}");
     }
-}
-
-#[test]
-fn is_a_second_writer_refused_and_reading_without_traces() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 9, 0);
-    let mut writer = options().open(directory.path()).expect("opens");
-    assert!(matches!(options().open(directory.path()), Err(OpenError::Locked(_))));
-    writer.append(&Opaque::new(&NOTE, &payload(10))).expect("appended");
-    drop(writer);
-    let before = fingerprint(directory.path());
-    assert_eq!(readable(&options().open_read_only(directory.path()).expect("opens")), 10);
-    assert_eq!(before, fingerprint(directory.path()));
-    let empty = tempfile::tempdir().expect("a directory");
-    assert!(matches!(options().open_read_only(empty.path()), Err(OpenError::NoLog(_))));
-    assert!(matches!(
-        Options::new().segment_size(5 << 20).open(empty.path()),
-        Err(OpenError::Option(_))
-    ));
-    assert!(matches!(
-        Options::new().spare_segments(0).open(empty.path()),
-        Err(OpenError::Option(_))
-    ));
-}
-
-#[test]
-fn are_old_frames_behind_the_tail_left_where_they_are() {
-    let directory = tempfile::tempdir().expect("a directory");
-    make(directory.path(), 30, 0);
-    let path = segment(directory.path(), 1);
-    edit(&path, |bytes| {
-        // The middle frame's header is lost: what is behind it verifies, but nothing leads there.
-        let (all, _) = frames(bytes);
-        let hit = all[all.len() / 2].offset as usize;
-        bytes[hit..hit + 48].fill(0);
-        let header = SegmentHeader::decode(bytes).expect("a header");
-        let last = all.last().expect("frames").offset;
-        assert!(Frame::parse(header.key(), last, &bytes[last as usize..]).is_ok());
-    });
-    let writer = options().open(directory.path()).expect("recovered");
-    let cut = writer.recovery().cut.clone().expect("a cut");
-    assert!(cut.frames > 3, "frames behind the cut are counted: {cut:?}");
-    let kept = readable(&writer.log());
-    assert!((10..20).contains(&kept), "{kept}");
-    drop(writer);
-    make(directory.path(), kept + 60, 0);
-    let log = options().open_read_only(directory.path()).expect("opens");
-    assert_eq!(readable(&log), kept + 60, "something came back to life");
 }

@@ -2,7 +2,7 @@
 
 use core::fmt::Debug;
 
-use super::description::{DescriptionBuilder, NodeId};
+use super::description::{Description, DescriptionBuilder, NodeId};
 
 /// Most pointers (boxes, lists, strings) behind one another in a payload.
 ///
@@ -47,5 +47,15 @@ pub trait Value: rkyv::Archive + Sized + 'static {
     fn within(&self, levels: u32) -> bool {
         let _ = levels;
         true
+    }
+}
+
+impl Description {
+    /// The description of `T`.
+    ///
+    /// A type too large to be described (more than 4,096 types in it, or 60 KiB) is opaque as a
+    /// whole, under a name that still changes with its shape.
+    pub fn of<T: Value>() -> Self {
+        Self::built::<T>(T::describe)
     }
 }

@@ -15,7 +15,7 @@ use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
 use factlog_codec::{SegmentHeader, SegmentId};
 
 use super::disk::create_prepared;
-use super::error::IoError;
+use super::fault::IoError;
 use super::map::{Mapping, WriteHalf};
 use super::segment::Segment;
 use super::shared::Shared;

@@ -14,8 +14,9 @@ use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence};
 
 use super::disk::{has_other_names, open_regular, read_at, write_at};
-use super::error::IoError;
+use super::fault::IoError;
 use super::map::Mapping;
+use super::recovery::Unproven;
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::sync::atomic::{AtomicU8, Ordering};
@@ -30,18 +31,6 @@ pub(crate) struct Retired {
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) file: File,
     pub(crate) seal: Seal,
-}
-
-/// Bytes that recovery found in the page cache: they verified, but whether they are on the
-/// medium nobody knows. A sync that failed in an earlier process may have left them behind as
-/// clean pages that were never written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unproven {
-    pub(crate) segment: SegmentId,
-    pub(crate) from: u32,
-    pub(crate) to: u32,
-    /// The next sequence at `to`.
-    pub(crate) next: Sequence,
 }
 
 /// Makes bytes durable in order.

@@ -6,6 +6,7 @@
 //! - `map`, `fork`, `clock`: raw mappings, watching for forks, frame time; the unsafe code is here
 //! - `append_only`, `frontier`, `index`: what one thread writes and others read without locks
 //! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
+//! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `durability`: the two background threads
 //! - `writer`, `cursor`: appending and reading
@@ -18,6 +19,7 @@ mod cursor;
 mod disk;
 mod durability;
 mod error;
+mod fault;
 mod fork;
 mod frontier;
 mod index;
@@ -25,6 +27,7 @@ mod map;
 mod open;
 mod options;
 mod recovery;
+mod report;
 mod segment;
 mod shared;
 mod stream_table;
@@ -37,10 +40,10 @@ pub use cursor::{
 };
 pub use disk::FileSystem;
 pub use error::{
-    AccessError, AppendError, IoError, ItemFault, OpenError, OptionError, ReadError, SeekError,
-    SyncError,
+    AccessError, AppendError, OpenError, OptionError, ReadError, SeekError, SyncError,
 };
+pub use fault::{IoError, ItemFault};
 pub use options::Options;
-pub use recovery::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
+pub use report::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
 pub use type_table::LogType;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -18,22 +18,47 @@ use super::disk::{
     open_regular,
 };
 use super::durability::{Background, Durability};
-use super::error::{IoError, OpenError};
+use super::error::OpenError;
+use super::fault::IoError;
 use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
 use super::map::Mapping;
 use super::options::Options;
-use super::recovery::{
-    Damage, DamageReason, End, Found, RecoveryOutcome, RecoveryReport, Verdict, decide, gather,
-};
+use super::recovery::{End, Found, Verdict, decide, gather};
+use super::report::{Damage, DamageReason, RecoveryOutcome, RecoveryReport};
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
 use super::writer::active::{Active, EngineFrame, Resume};
 use super::writer::{Writer, WriterParts};
 use crate::sync::Arc;
 
+impl Options {
+    /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
+    /// has left is recovered; [`Writer::recovery`] says what was found.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. If the log is damaged, nothing was changed.
+    pub fn open(self, directory: impl AsRef<Path>) -> Result<Writer, OpenError> {
+        let bits = self.segment_bits().map_err(OpenError::Option)?;
+        for_writing(directory.as_ref(), self, bits)
+    }
+
+    /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
+    /// taken. What a writer elsewhere adds later is not seen.
+    ///
+    /// A damaged log is opened up to the damage; [`Log::recovery`] says so.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
+        for_reading(directory.as_ref(), self)
+    }
+}
+
 /// Opens for reading only. Writes nothing.
-pub(super) fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
+fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root);
     let Some((manifest, slots, ids)) = read_names(&directory)? else {
@@ -62,11 +87,7 @@ pub(super) fn for_reading(root: &Path, mut options: Options) -> Result<Log, Open
 }
 
 /// Opens for writing: takes the lock, recovers, and begins an epoch.
-pub(super) fn for_writing(
-    root: &Path,
-    mut options: Options,
-    bits: u8,
-) -> Result<Writer, OpenError> {
+fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root);
     check_file_system(root, options.network)?;

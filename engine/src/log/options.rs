@@ -1,17 +1,13 @@
 //! How a log is opened.
 
 use std::fmt;
-use std::path::Path;
 
 use factlog_codec::layout::{DEFAULT_SEGMENT_BITS, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
 use factlog_codec::types::{EventType, Vocabulary};
 
 use super::clock::Clock;
-use super::cursor::Log;
-use super::error::{OpenError, OptionError};
-use super::open;
-use super::recovery::RecoveryProgress;
-use super::writer::Writer;
+use super::error::OptionError;
+use super::report::RecoveryProgress;
 
 const MOST_SPARE_SEGMENTS: usize = 16;
 
@@ -122,35 +118,13 @@ impl Options {
         self
     }
 
-    /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
-    /// has left is recovered; [`Writer::recovery`] says what was found.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`]. If the log is damaged, nothing was changed.
-    pub fn open(self, directory: impl AsRef<Path>) -> Result<Writer, OpenError> {
-        let bits = self.segment_bits()?;
-        open::for_writing(directory.as_ref(), self, bits)
-    }
-
-    /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
-    /// taken. What a writer elsewhere adds later is not seen.
-    ///
-    /// A damaged log is opened up to the damage; [`Log::recovery`] says so.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`].
-    pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
-        open::for_reading(directory.as_ref(), self)
-    }
-
-    fn segment_bits(&self) -> Result<u8, OpenError> {
+    /// Segment size as a power of two, if all options are within their bounds.
+    pub(super) fn segment_bits(&self) -> Result<u8, OptionError> {
         if !(1..=MOST_SPARE_SEGMENTS).contains(&self.spare_segments) {
-            return Err(OpenError::Option(OptionError::SpareSegments(self.spare_segments)));
+            return Err(OptionError::SpareSegments(self.spare_segments));
         }
         let bits =
             (MIN_SEGMENT_BITS..=MAX_SEGMENT_BITS).find(|bits| 1_u64 << *bits == self.segment_size);
-        bits.ok_or(OpenError::Option(OptionError::SegmentSize(self.segment_size)))
+        bits.ok_or(OptionError::SegmentSize(self.segment_size))
     }
 }

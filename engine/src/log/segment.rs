@@ -1,17 +1,15 @@
 //! A segment as this process knows it, and the set of them.
 
-use std::io;
-use std::sync::Weak;
-
 use factlog_codec::layout::segment_size;
 use factlog_codec::{Place, SegmentId, SegmentKey, Sequence};
+use std::io;
 
 use super::disk::{Directory, open_regular};
 use super::frontier::Visible;
 use super::index::SparseIndex;
 use super::map::Mapping;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use crate::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 /// One segment. Its mapping lives as long as somebody holds it.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::fmt;
 use factlog_codec::LogId;
 
 use super::disk::Directory;
-use super::error::IoError;
+use super::fault::IoError;
 use super::frontier::{Activity, Frontier};
-use super::recovery::RecoveryReport;
+use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::stream_table::StreamTable;
 use super::type_table::TypeTable;

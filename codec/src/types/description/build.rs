@@ -3,9 +3,9 @@
 use core::any::TypeId;
 use std::collections::BTreeMap;
 
-use super::super::value::Value;
 use super::shape::{Field, Node, NodeId, Scalar, Shape, Variant};
 use super::{Description, MAX_NODES, write};
+use rkyv::Archive;
 
 /// A field, as a type describes itself.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub struct DescriptionBuilder {
 
 impl DescriptionBuilder {
     /// The node of `T`, described by `shape` when it is first met.
-    pub fn node<T: Value>(&mut self, shape: impl FnOnce(&mut Self) -> Shape) -> NodeId {
+    pub fn node<T: Archive + 'static>(&mut self, shape: impl FnOnce(&mut Self) -> Shape) -> NodeId {
         let key = (TypeId::of::<T>(), "");
         if let Some(id) = self.seen.get(&key) {
             return *id;
@@ -56,13 +56,17 @@ impl DescriptionBuilder {
     }
 
     /// The node of a struct, its fields in memory order.
-    pub fn structure<T: Value>(&mut self, name: &str, fields: &[FieldDraft]) -> NodeId {
+    pub fn structure<T: Archive + 'static>(&mut self, name: &str, fields: &[FieldDraft]) -> NodeId {
         let name = self.name(name);
         self.node::<T>(|builder| Shape::Struct { name, fields: builder.fields(fields) })
     }
 
     /// The node of an enum.
-    pub fn variants<T: Value>(&mut self, name: &str, variants: &[VariantDraft<'_>]) -> NodeId {
+    pub fn variants<T: Archive + 'static>(
+        &mut self,
+        name: &str,
+        variants: &[VariantDraft<'_>],
+    ) -> NodeId {
         let name = self.name(name);
         self.node::<T>(|builder| Shape::Enum {
             name,
@@ -120,13 +124,15 @@ impl DescriptionBuilder {
 }
 
 impl Description {
-    /// The description of `T`.
+    /// The description of `T`, whose root is the first node that `describe` gives.
     ///
     /// A type too large to be described (more than 4,096 types in it, or 60 KiB) is opaque as a
     /// whole, under a name that still changes with its shape.
-    pub fn of<T: Value>() -> Self {
+    pub(in super::super) fn built<T: Archive + 'static>(
+        describe: impl FnOnce(&mut DescriptionBuilder) -> NodeId,
+    ) -> Self {
         let mut builder = DescriptionBuilder::default();
-        T::describe(&mut builder);
+        describe(&mut builder);
         let overflow = builder.overflow;
         let nodes = builder.finish();
         let bytes = write::nodes(&nodes);
@@ -137,7 +143,7 @@ impl Description {
     }
 
     /// In place of nodes that no description can hold: one opaque node, named after their hash.
-    fn undescribed<T: Value>(bytes: &[u8]) -> Self {
+    fn undescribed<T: Archive + 'static>(bytes: &[u8]) -> Self {
         let hash = super::Fnv::new().with(bytes).finish();
         let name = format!("undescribed {hash:016x}").into();
         let nodes = [Node::of::<T>(Shape::Opaque { name })];

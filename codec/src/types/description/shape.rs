@@ -1,7 +1,5 @@
 //! What a node can be.
 
-use super::super::value::Value;
-
 /// The number of a node in its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u16);
@@ -200,7 +198,7 @@ const _: () = {
 
 impl Node {
     /// A node of the archived form of `T`.
-    pub(super) fn of<T: Value>(shape: Shape) -> Self {
+    pub(super) fn of<T: rkyv::Archive>(shape: Shape) -> Self {
         Self::sized::<T::Archived>(shape)
     }
 

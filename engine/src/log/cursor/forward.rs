@@ -9,7 +9,8 @@ use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopRea
 
 use super::event_ref::EventRef;
 use super::log::Start;
-use crate::log::error::{IoError, ItemFault, ReadError, SeekError};
+use crate::log::error::{ReadError, SeekError};
+use crate::log::fault::{IoError, ItemFault};
 use crate::log::frontier::Activity;
 use crate::log::map::Mapping;
 use crate::log::segment::Segment;

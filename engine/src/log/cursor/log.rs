@@ -8,7 +8,7 @@ use super::forward::Cursor;
 use super::stream::{StreamCursor, StreamHistory};
 use crate::log::error::{ReadError, SeekError};
 use crate::log::frontier::Activity;
-use crate::log::recovery::RecoveryReport;
+use crate::log::report::RecoveryReport;
 use crate::log::shared::Shared;
 use crate::log::type_table::LogType;
 use crate::sync::Arc;

@@ -10,7 +10,8 @@ use factlog_codec::{
 
 use super::event_ref::EventRef;
 use super::frames::Pin;
-use crate::log::error::{ItemFault, ReadError};
+use crate::log::error::ReadError;
+use crate::log::fault::ItemFault;
 use crate::log::shared::Shared;
 use crate::sync::Arc;
 

@@ -11,10 +11,10 @@ use factlog_codec::{
 
 use super::decide::Facts;
 use super::replay::Replay;
-use super::report::{Cut, DamageReason, RecoveryProgress};
 use crate::log::disk::{Directory, SegmentBytes, open_regular, read_at, read_segment};
-use crate::log::durability::Unproven;
-use crate::log::error::{IoError, OpenError};
+use crate::log::error::OpenError;
+use crate::log::fault::{IoError, ItemFault};
+use crate::log::report::{Cut, DamageReason, RecoveryProgress};
 use crate::log::segment::Segment;
 use crate::sync::Arc;
 
@@ -60,6 +60,18 @@ pub(crate) struct End {
     pub(crate) first_sequence: Sequence,
     pub(crate) first_ts: u64,
     pub(crate) sealed: bool,
+}
+
+/// Bytes that recovery found in the page cache: they verified, but whether they are on the
+/// medium nobody knows. A sync that failed in an earlier process may have left them behind as
+/// clean pages that were never written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unproven {
+    pub(crate) segment: SegmentId,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    /// The next sequence at `to`.
+    pub(crate) next: Sequence,
 }
 
 /// What the beginning of a segment file says.
@@ -250,7 +262,7 @@ impl<'a> Gathering<'a> {
             let position = Position::new(id, frame.header.offset, self.bits);
             let taken = if frame.header.kind == FrameKind::SegOpen {
                 SegOpen::decode(&frame)
-                    .map_err(|_| crate::log::error::ItemFault::SegOpen)
+                    .map_err(|_| ItemFault::SegOpen)
                     .and_then(|(open, types)| self.found.replay.check_segopen(&open, types))
             } else {
                 self.found.replay.absorb(&frame, position)

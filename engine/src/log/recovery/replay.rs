@@ -7,7 +7,7 @@ use factlog_codec::{
     StreamNumber, StreamVersion, TypeItem,
 };
 
-use crate::log::error::ItemFault;
+use crate::log::fault::ItemFault;
 use crate::log::stream_table::StreamTable;
 use crate::log::type_table::{LogType, TypeTable};
 

@@ -8,7 +8,7 @@ use factlog_codec::{
     Epoch, HeaderError, ManifestError, Place, Position, SegmentId, Sequence, Stop,
 };
 
-use crate::log::error::ItemFault;
+use super::fault::ItemFault;
 
 /// How a log was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
