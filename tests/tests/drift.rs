@@ -4,6 +4,7 @@
 //! program. Segments are also read alone, by the codec and nothing else, as a tool would.
 
 use std::path::Path;
+use std::process::Command;
 
 use factlog::{
     AppendError, Encode, EncodeError, Encoding, EventType, Expected, Meta, Opaque, OpenError,
@@ -13,6 +14,7 @@ use factlog_codec::types::{Description, render};
 use factlog_codec::{Frame, FrameKind, ItemKind, Items, SegOpen, SegmentHeader, TypeItem, Walk};
 use factlog_tests::surgery::{segment_path, used_segments};
 use factlog_tests::{read_all, small};
+use serde_json::{Value, json};
 
 mod before {
     #[factlog::event(name = "order-placed", version = 1)]
@@ -289,5 +291,47 @@ fn can_a_segment_be_read_alone() {
         }
         assert!(sequence > first.header.sequence.get() as usize, "it has events");
         assert!(number == 1 || types.len() >= 2, "its table has what came before");
+    }
+}
+
+#[test]
+fn does_an_independent_reader_read_the_last_segment_alone() {
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/factlog_reader.py");
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: there is no python3");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let shown = many_segments(directory.path());
+    let log = small().open_read_only(directory.path()).expect("a log");
+    let (events, streams) = (read_all(&log), log.streams());
+    let last = *used_segments(directory.path()).last().expect("segments");
+    let output = Command::new("python3")
+        .arg(reader)
+        .arg("--segment")
+        .arg(segment_path(directory.path(), last))
+        .output()
+        .expect("the reader runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let mut lines: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let end = lines.pop().expect("an end");
+    assert_eq!(end["end"]["next_sequence"], events.len() as u64 + 1);
+    assert_eq!(end["end"]["next_stream"], streams + 1);
+    assert_eq!(end["end"]["next_type"], 4);
+    assert!(lines.len() > 10 && lines.len() < events.len());
+    // All events of the last segment, and so the last ones of the log.
+    for (line, (event, shown)) in lines.iter().rev().zip(events.iter().zip(&shown).rev()) {
+        assert_eq!(line["sequence"], event.sequence);
+        assert_eq!((&line["ts"], &line["epoch"]), (&json!(event.ts), &json!(event.epoch)));
+        assert_eq!(line["type"], event.event_type.0);
+        let version = event.stream.as_ref().map(|(_, version)| *version);
+        assert_eq!(line["stream_version"], json!(version));
+        let payload = match event.event_type.0.as_str() {
+            "note.txt" => Value::String("6e".repeat(shown.len())),
+            _ => serde_json::from_str(shown).expect("JSON"),
+        };
+        assert!(line["payload"] == payload, "event {}", event.sequence);
     }
 }

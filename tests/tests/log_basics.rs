@@ -125,6 +125,15 @@ fn does_a_log_go_on_over_many_segments() {
     assert_eq!(singly, lengths);
 }
 
+/// Tells the reader that nothing more comes, also if the writer fails: it would wait for ever.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn is_a_transaction_visible_at_once_or_not_at_all() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -158,6 +167,7 @@ fn is_a_transaction_visible_at_once_or_not_at_all() {
                 }
             }
         });
+        let told = Done(&done);
         let mut random = Random::from_environment("transactions");
         for _ in 0..3_000 {
             let mut transaction = writer.begin().expect("a transaction");
@@ -171,7 +181,7 @@ fn is_a_transaction_visible_at_once_or_not_at_all() {
                 assert_eq!(transaction.commit().events, size);
             }
         }
-        done.store(true, Ordering::Release);
+        drop(told);
     });
 }
 

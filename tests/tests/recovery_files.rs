@@ -297,7 +297,8 @@ fn is_what_was_being_prepared_cleared_away() {
 #[cfg(unix)]
 fn is_what_is_no_regular_file_refused_without_waiting() {
     use std::os::unix::fs::symlink;
-    let make: [(&str, fn(&Path, &Path)); 4] = [
+    type Make = fn(&Path, &Path);
+    let make: [(&str, Make); 4] = [
         ("a FIFO", |path, _| {
             let made = std::process::Command::new("mkfifo").arg(path).status();
             assert!(made.expect("mkfifo").success());
