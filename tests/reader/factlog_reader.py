@@ -105,7 +105,10 @@ class Log:
         body = frame[48:48 + length]
         if kind == 2:
             self.segopen(body)
+        elif kind == 3:
+            expect(length == 32 and not any(body[24:]), "a wrong EPOCH")
         elif kind == 6:
+            expect(length == 16, "a wrong GAP")
             first, last = struct.unpack_from("<QQ", body)
             expect(first == seq and last >= first, "a wrong GAP")
             self.sequence = last + 1
@@ -121,7 +124,9 @@ class Log:
         (before_fold, before, end, _wall, next_stream, next_type, types, way,
          why) = struct.unpack_from("<QIIQQHHBB", body, 16)
         expect(way in (1, 2) and why in (1, 2, 3, 4), "an unknown way or reason")
-        table = {number: item for _, number, _, _, item in self.split(body[64:])}
+        entries = list(self.split(body[64:]))
+        expect(all(entry[0] == 3 for entry in entries), "the type table holds no type")
+        table = {number: item for _, number, _, _, item in entries}
         expect(len(table) == types, "the type table is not complete")
         if self.first and self.alone:
             self.next_type, self.next_stream = next_type, next_stream

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopReason};
 
 use super::event_ref::EventRef;
-use super::log::Start;
+use super::start::Start;
 use crate::log::error::{ReadError, SeekError};
 use crate::log::fault::{IoError, ItemFault};
 use crate::log::frontier::Activity;

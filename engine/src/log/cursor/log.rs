@@ -5,6 +5,7 @@ use std::path::Path;
 use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamVersion};
 
 use super::forward::Cursor;
+use super::start::Start;
 use super::stream::{StreamCursor, StreamHistory};
 use crate::log::error::{ReadError, SeekError};
 use crate::log::frontier::Activity;
@@ -17,20 +18,6 @@ use crate::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Log {
     shared: Arc<Shared>,
-}
-
-/// Where a cursor begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// With the oldest event.
-    Oldest,
-    /// With this event, which may be the next one to come.
-    Sequence(Sequence),
-    /// With the first event committed at or after this time, in nanoseconds since the Unix epoch.
-    Time(u64),
-    /// With the next event to come.
-    End,
 }
 
 impl Log {

@@ -1,5 +1,6 @@
 //! Reading: any number of cursors on any threads, none of which the writer knows.
 //!
+//! - `start`: where a cursor begins
 //! - `log`: the handle that cursors are made from
 //! - `event_ref`: one event, borrowed from the mapping
 //! - `forward`: everything from a place on, as it comes
@@ -10,9 +11,11 @@ mod event_ref;
 mod forward;
 mod frames;
 mod log;
+mod start;
 mod stream;
 
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor, WaitStrategy, Waited};
-pub use log::{Log, Start};
+pub use log::Log;
+pub use start::Start;
 pub use stream::{StreamCursor, StreamHistory};
