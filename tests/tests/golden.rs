@@ -1,8 +1,8 @@
 //! Is a log of this format version read as it always was, by this program and by another one?
 //!
 //! `tests/golden/v1/` holds a small log, its segment cut where zeros begin, and a listing of its
-//! events. The listing must come out of the engine, and of the reader in Python that was written
-//! from `codec/FORMAT.md` alone. A new one is made by
+//! events. The listing must come out of the engine, and of the reader in Python that shares
+//! no code with it, only `codec/FORMAT.md`. A new one is made by
 //! `FACTLOG_MAKE_GOLDEN=1 cargo test -p factlog-tests --test golden`, for a new format version.
 
 use std::fs;
