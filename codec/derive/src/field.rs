@@ -192,7 +192,7 @@ pub(crate) fn checks<'a>(
     });
     quote! {
         const _: () = {
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "only its layout is asked for")]
             struct Fields(#(#wrapped),*);
         };
         #(#sized)*

@@ -110,7 +110,7 @@ impl Record {
             quote!(#member: #owned)
         });
         quote! {
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "a program need not use every getter")]
             impl #view {
                 #(#getters)*
 

@@ -147,13 +147,13 @@ impl Variants {
         let doc = format!("A [`{title}`] in place.");
         quote! {
             #[doc = #doc]
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "a program need not look at every variant")]
             #[derive(::core::clone::Clone, ::core::marker::Copy)]
             #vis enum #view<'a> {
                 #(#declared,)*
             }
 
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "a program need not use it")]
             impl #view<'_> {
                 /// The value itself.
                 #vis fn to_owned(self) -> #name {
@@ -250,11 +250,11 @@ impl Variants {
 
                 fn describe(builder: &mut #private::DescriptionBuilder) -> #private::NodeId {
                     // An enum that is `repr(u8)` lies in memory as a union of such structs.
-                    #[allow(dead_code)]
+                    #[allow(dead_code, reason = "only its layout is asked for")]
                     #[repr(u8)]
                     enum Tag { #(#tags,)* }
                     #(
-                        #[allow(dead_code)]
+                        #[allow(dead_code, reason = "only its layout is asked for")]
                         #layouts
                     )*
                     builder.variants::<Self>(#described, &[#(#drafts),*])

@@ -48,13 +48,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         #item
 
         #[doc = #doc]
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "a program need not look at every variant")]
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis enum #view<'a> {
             #(#declared,)*
         }
 
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "a program need not use it")]
         impl #view<'_> {
             /// The event itself.
             #vis fn to_owned(self) -> #name {

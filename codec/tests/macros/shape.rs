@@ -102,7 +102,7 @@ struct Stored {
 
 #[factlog_codec::value(crate = factlog_codec)]
 enum Choice {
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "a variant without a value")]
     Nowhere,
     Here {
         at: u16,

@@ -3,7 +3,7 @@
 use core::any::TypeId;
 use std::collections::BTreeMap;
 
-use super::shape::{Field, Node, NodeId, Scalar, Shape, Variant};
+use super::shape::{Field, Node, NodeId, Scalar, Shape, Variant, offset_u32};
 use super::{Description, MAX_NODES, write};
 use rkyv::Archive;
 
@@ -149,9 +149,4 @@ impl Description {
         let nodes = [Node::of::<T>(Shape::Opaque { name })];
         Self { bytes: write::nodes(&nodes).into(), nodes: nodes.into() }
     }
-}
-
-/// A size or an offset in the archived form. Those of types that can be stored have fewer bits.
-pub(in super::super) fn offset_u32(offset: usize) -> u32 {
-    u32::try_from(offset).unwrap_or(u32::MAX)
 }

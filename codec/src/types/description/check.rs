@@ -1,6 +1,6 @@
 //! Which nodes make sense together. Sizes and offsets are added in `u64`: nothing overflows.
 
-use super::decode::DescriptionError;
+use super::error::DescriptionError;
 use super::shape::{BOX, Field, LIST, Node, NodeId, Shape};
 
 /// Most values inside one another, not counting those behind pointers.

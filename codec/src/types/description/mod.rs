@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `shape` | what a node can be |
+//! | `error` | why bytes are no description |
 //! | `build` | from types to nodes |
 //! | `write` | from nodes to bytes |
 //! | `decode` | from any bytes to nodes |
@@ -14,6 +15,7 @@
 mod build;
 mod check;
 mod decode;
+mod error;
 mod shape;
 mod write;
 
@@ -21,9 +23,9 @@ use core::fmt;
 
 use super::hash::Fnv;
 
-pub(super) use build::offset_u32;
 pub use build::{DescriptionBuilder, FieldDraft, VariantDraft};
-pub use decode::DescriptionError;
+pub use error::DescriptionError;
+pub(super) use shape::offset_u32;
 pub use shape::{Field, Node, NodeId, Scalar, Shape, Variant};
 
 /// Most nodes in a description.

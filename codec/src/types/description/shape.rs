@@ -205,9 +205,14 @@ impl Node {
     /// A node of the archived form `A`.
     pub(super) fn sized<A>(shape: Shape) -> Self {
         Self {
-            size: super::offset_u32(size_of::<A>()),
+            size: offset_u32(size_of::<A>()),
             align: u8::try_from(align_of::<A>()).unwrap_or(u8::MAX),
             shape,
         }
     }
+}
+
+/// A size or an offset in the archived form. Those of types that can be stored have fewer bits.
+pub(in super::super) fn offset_u32(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }
