@@ -55,9 +55,13 @@ pub use factlog_codec::{
     StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError,
     TypeNumber, event, value, vocabulary,
 };
+#[cfg(feature = "futures")]
+pub use log::EventStream;
 pub use log::{
-    AccessError, AppendError, Batch, Clock, Cursor, Cut, Damage, DamageReason, EventRef, Expected,
-    FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError, OptionError, Options, ReadError,
-    Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, SeekError, Start, StreamCursor,
-    StreamHistory, SyncError, SystemClock, Transaction, WaitStrategy, Waited, Writer,
+    AccessError, Answer, AppendError, Batch, Clock, Cursor, Cut, Damage, DamageReason, Draft,
+    Drafts, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError,
+    OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
+    RecoveryProgress, RecoveryReport, Refusal, Refused, SeekError, Start, StreamCursor,
+    StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
+    Waited, Writer, WriterThread,
 };

@@ -86,6 +86,9 @@ pub struct ItemHeader {
 }
 
 impl ItemHeader {
+    /// Where the flags stand in the header.
+    pub const FLAGS_AT: usize = core::mem::offset_of!(RawItemHeader, flags);
+
     /// As it is written.
     #[inline]
     pub fn encode(&self) -> [u8; ITEM_HEADER] {

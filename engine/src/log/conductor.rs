@@ -10,7 +10,6 @@ use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_queue::ArrayQueue;
 use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
 use factlog_codec::{SegmentHeader, SegmentId};
 
@@ -20,7 +19,7 @@ use super::map::{Mapping, WriteHalf};
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::sync::atomic::{AtomicU8, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use crate::sync::{Arc, ArrayQueue, Condvar, Mutex, PoisonError, Weak};
 
 /// How long it sleeps: between these, the longer the less happens.
 const SHORTEST_NAP: Duration = Duration::from_micros(200);

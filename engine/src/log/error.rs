@@ -261,6 +261,8 @@ pub enum SyncError {
     Forked,
     /// Everything is durable, but the manifest could not say so.
     Manifest(IoError),
+    /// The thread that owned the writer panicked. Nothing was synced.
+    ThreadPanicked,
 }
 
 impl fmt::Display for SyncError {
@@ -273,6 +275,10 @@ impl fmt::Display for SyncError {
             ),
             Self::Forked => AppendError::Forked.fmt(f),
             Self::Manifest(error) => write!(f, "all is durable, but not noted: {error}"),
+            Self::ThreadPanicked => write!(
+                f,
+                "the thread of the writer panicked, and nothing was synced: open the log anew"
+            ),
         }
     }
 }
@@ -282,7 +288,7 @@ impl std::error::Error for SyncError {
         match self {
             Self::Poisoned(error) => Some(&error.source),
             Self::Manifest(error) => Some(&error.source),
-            Self::Forked => None,
+            Self::Forked | Self::ThreadPanicked => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crossbeam_utils::CachePadded;
 use factlog_codec::{Position, Sequence};
 
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::spin_loop;
 
 /// Two numbers that are published together: `key` must never fall.
 ///
@@ -59,7 +60,7 @@ impl Pair {
             if before == after {
                 return (after, value);
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 }

@@ -6,10 +6,12 @@
 //! - `map`, `fork`, `clock`: raw mappings, watching for forks, frame time; the unsafe code is here
 //! - `append_only`, `frontier`, `index`: what one thread writes and others read without locks
 //! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
+//! - `wait`: sleeping until something happens
 //! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `durability`: the two background threads
 //! - `writer`, `cursor`: appending and reading
+//! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
 
 mod append_only;
@@ -31,12 +33,17 @@ mod report;
 mod segment;
 mod shared;
 mod stream_table;
+mod submit;
 mod type_table;
+mod wait;
 mod writer;
 
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "futures")]
+pub use cursor::EventStream;
 pub use cursor::{
-    Batch, Cursor, EventRef, Log, Start, StreamCursor, StreamHistory, WaitStrategy, Waited,
+    Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
+    Waited,
 };
 pub use disk::FileSystem;
 pub use error::{
@@ -45,5 +52,8 @@ pub use error::{
 pub use fault::{IoError, ItemFault};
 pub use options::Options;
 pub use report::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
+pub use submit::{
+    Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
+};
 pub use type_table::LogType;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -94,6 +94,13 @@ impl<'a> EventRef<'a> {
         V::view(known.key(), self.payload)
     }
 
+    /// Whether it is the last event of its submission, in a frame that holds several; see
+    /// [`WriterThread`](crate::WriterThread).
+    #[inline]
+    pub fn ends_submission(&self) -> bool {
+        self.header.flags.last
+    }
+
     /// The stream that it belongs to, if it belongs to one.
     pub fn stream(&self) -> Option<&'a StreamKey> {
         self.shared.streams.name(self.header.stream)

@@ -3,18 +3,18 @@
 //! A cursor takes what there is: it loads the visible watermark once and walks frames up to it,
 //! verifying each when it comes to it. It tells nobody where it is.
 
-use std::time::{Duration, Instant};
-
 use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopReason};
 
 use super::event_ref::EventRef;
 use super::start::Start;
+use super::waiting::Waited;
 use crate::log::error::{ReadError, SeekError};
 use crate::log::fault::{IoError, ItemFault};
 use crate::log::frontier::Activity;
 use crate::log::map::Mapping;
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
+use crate::log::wait::WaitList;
 use crate::sync::Arc;
 
 /// A reader's place in the log.
@@ -48,27 +48,6 @@ struct Place {
 #[derive(Debug, Clone, Copy)]
 struct Current {
     header: FrameHeader,
-}
-
-/// How a cursor waits. (Sleeping until something comes is not among them yet.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WaitStrategy {
-    /// Looks again at once: the lowest latency, for a core of its own.
-    Spin,
-    /// Lets others run between two looks.
-    Yield,
-}
-
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
-    /// There is something to read.
-    Ready,
-    /// The time ran out.
-    TimedOut,
-    /// The writer is gone, and everything has been read.
-    Closed,
 }
 
 impl Cursor {
@@ -186,39 +165,23 @@ impl Cursor {
         self.place.current.is_none() && self.segment.end() == Some(self.place.offset)
     }
 
-    /// Waits until there is something to read.
-    pub fn wait(&self, strategy: WaitStrategy, timeout: Duration) -> Waited {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut looks = 0_u32;
-        loop {
-            // Before the look: what was published before the end is seen by the look.
-            let activity = self.shared.frontier.activity();
-            if self.has_more() {
-                return Waited::Ready;
-            }
-            if activity != Activity::Open {
-                return Waited::Closed;
-            }
-            match strategy {
-                WaitStrategy::Spin => std::hint::spin_loop(),
-                WaitStrategy::Yield => std::thread::yield_now(),
-            }
-            looks = looks.wrapping_add(1);
-            // Reading the clock costs more than a look.
-            if looks.is_multiple_of(64)
-                && deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            {
-                return if self.has_more() { Waited::Ready } else { Waited::TimedOut };
-            }
-        }
-    }
-
-    /// Whether something has not been read: events, or frames without.
+    /// Whether something has not been read: events, or frames without; and if there is nothing,
+    /// whether something can still come.
     #[inline]
-    fn has_more(&self) -> bool {
+    pub(super) fn look(&self) -> Option<Waited> {
+        // Before the look: what was published before the end is seen by the look.
+        let activity = self.shared.frontier.activity();
         let visible = self.shared.frontier.visible();
         let here = self.segment.place(self.place.offset).position(self.shared.bits);
-        visible.position() > here || self.place.current.is_some()
+        if visible.position() > here || self.place.current.is_some() {
+            return Some(Waited::Ready);
+        }
+        (activity != Activity::Open).then_some(Waited::Closed)
+    }
+
+    /// Where those sleep who wait for what this cursor follows.
+    pub(super) fn waiters(&self) -> &WaitList {
+        &self.shared.waiters
     }
 
     /// Goes to the next segment; whether there is one.

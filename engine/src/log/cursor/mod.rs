@@ -5,6 +5,7 @@
 //! - `event_ref`: one event, borrowed from the mapping
 //! - `forward`: everything from a place on, as it comes
 //! - `frames`: seeking, and looking at single frames
+//! - `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
 
 mod event_ref;
@@ -13,9 +14,13 @@ mod frames;
 mod log;
 mod start;
 mod stream;
+mod waiting;
 
 pub use event_ref::EventRef;
-pub use forward::{Batch, Cursor, WaitStrategy, Waited};
+pub use forward::{Batch, Cursor};
 pub use log::Log;
 pub use start::Start;
 pub use stream::{StreamCursor, StreamHistory};
+#[cfg(feature = "futures")]
+pub use waiting::EventStream;
+pub use waiting::{Readable, WaitStrategy, Waited};

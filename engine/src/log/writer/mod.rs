@@ -34,6 +34,7 @@ use super::fork::ForkGuard;
 use super::frontier::Activity;
 use super::report::RecoveryReport;
 use super::shared::Shared;
+use super::wait::Herald;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use active::{Active, EngineFrame};
@@ -58,6 +59,7 @@ pub struct Writer {
     conductor: Conductor,
     durability: Arc<Durability>,
     background: Background,
+    herald: Herald,
     manifest: (Manifest, ManifestFile),
     _lock: Lock,
 }
@@ -74,6 +76,7 @@ pub(crate) struct WriterParts {
     pub(crate) conductor: Conductor,
     pub(crate) durability: Arc<Durability>,
     pub(crate) background: Background,
+    pub(crate) herald: Herald,
     pub(crate) manifest: (Manifest, ManifestFile),
     pub(crate) lock: Lock,
 }
@@ -101,6 +104,7 @@ impl Writer {
             conductor: parts.conductor,
             durability: parts.durability,
             background: parts.background,
+            herald: parts.herald,
             manifest: parts.manifest,
             _lock: parts.lock,
             scratch: Scratch::new(),
@@ -116,6 +120,10 @@ impl Writer {
     /// A handle for readers: clone it, send it to any thread, make cursors from it.
     pub fn log(&self) -> Log {
         Log::new(Arc::clone(&self.shared))
+    }
+
+    pub(in crate::log) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Identity of the log.
@@ -204,6 +212,11 @@ impl Writer {
         Ok(Transaction::new(self))
     }
 
+    /// Makes sure that the largest transaction can be begun.
+    pub(in crate::log) fn make_room(&mut self) -> Result<(), AppendError> {
+        self.make_ready(None)
+    }
+
     /// Makes sure that a transaction can be begun, for one event of known size if there is one:
     /// then less room is asked for at the end of a segment.
     #[inline]
@@ -269,6 +282,7 @@ impl Writer {
         self.durability.retire(Retired { segment, mapping, file, seal });
         // The SEGOPEN too: what becomes durable is never ahead of what is visible.
         self.shared.frontier.publish(self.end(), self.next);
+        self.shared.waiters.notify();
         self.shared.counters.rollovers.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -331,9 +345,15 @@ impl Writer {
         if self.fork.is_child() {
             self.conductor.forget();
             self.background.forget();
+            self.herald.forget();
         } else {
             self.conductor.stop();
             self.background.stop();
+            if self.shared.poison.get().is_none() {
+                self.shared.end(Activity::Closed);
+            }
+            // The last: it wakes those who wait for the end.
+            self.herald.stop();
         }
     }
 
@@ -345,8 +365,5 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.stop();
-        if !self.fork.is_child() && self.shared.poison.get().is_none() {
-            self.shared.frontier.set_activity(Activity::Closed);
-        }
     }
 }

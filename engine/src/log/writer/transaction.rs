@@ -46,6 +46,8 @@ pub struct Transaction<'w> {
     /// Where the last payload ends: the frame's exact end.
     body_end: usize,
     count: usize,
+    /// Where the item of the last event begins.
+    last_item: usize,
     /// Bytes behind `used` may not be zero.
     dirty: bool,
     committed: bool,
@@ -61,6 +63,7 @@ impl<'w> Transaction<'w> {
             used: FRAME_HEADER,
             body_end: FRAME_HEADER,
             count: 0,
+            last_item: 0,
             dirty: false,
             committed: false,
         };
@@ -192,6 +195,7 @@ impl<'w> Transaction<'w> {
         self.used = end;
         self.body_end = payload + len;
         self.count += 1;
+        self.last_item = item;
         Ok(sequence)
     }
 
@@ -353,6 +357,7 @@ impl<'w> Transaction<'w> {
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
         writer.shared.frontier.publish(end, writer.next);
         writer.stage.publish_heads(&writer.shared);
+        writer.shared.waiters.notify();
         Receipt { first, events: count }
     }
 }
@@ -366,6 +371,55 @@ fn frame_time(clock: &mut FrameClock, last: u64) -> (u64, FrameFlags) {
     }
     let back = now.saturating_add(clock.resolution()) < last;
     (last.saturating_add(1), if back { FrameFlags::CLOCK_BACK } else { FrameFlags::NONE })
+}
+
+/// What a transaction was like at some moment, to go back to.
+#[derive(Debug)]
+pub(in crate::log) struct Point {
+    stage: Savepoint,
+    used: usize,
+    body_end: usize,
+    count: usize,
+    last_item: usize,
+}
+
+/// For frames of several submissions.
+impl Transaction<'_> {
+    pub(in crate::log) fn savepoint(&self) -> Point {
+        let Self { used, body_end, count, last_item, .. } = *self;
+        Point { stage: self.writer.stage.savepoint(), used, body_end, count, last_item }
+    }
+
+    /// Takes back everything since `point`, also where code of the user's panicked.
+    #[cold]
+    pub(in crate::log) fn roll_back(&mut self, point: &Point) {
+        self.writer.stage.go_back(point.stage);
+        (self.used, self.body_end) = (point.used, point.body_end);
+        (self.count, self.last_item) = (point.count, point.last_item);
+        self.wipe(self.used);
+    }
+
+    /// Marks the last event since `point` as the last of its submission; how many there are.
+    pub(in crate::log) fn end_submission(&mut self, point: &Point) -> u64 {
+        let events = self.count - point.count;
+        if events > 0 {
+            let at = self.last_item + ItemHeader::FLAGS_AT;
+            if let Some(flags) = self.writer.active.space(at + 1).get_mut(at) {
+                *flags = ItemFlags { kind: ItemKind::Event, last: true }.bits();
+            }
+        }
+        events as u64
+    }
+
+    /// Bytes of the frame so far.
+    pub(in crate::log) fn bytes(&self) -> usize {
+        self.used
+    }
+
+    /// The sequence that the next event would have.
+    pub(in crate::log) fn next_sequence(&self) -> Sequence {
+        self.writer.next.after(self.count as u64)
+    }
 }
 
 impl Drop for Transaction<'_> {
