@@ -10,8 +10,9 @@
 use crossbeam_utils::CachePadded;
 use factlog_codec::{Position, Sequence};
 
+use super::wait::WaitList;
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use crate::sync::spin_loop;
+use crate::sync::{Arc, spin_loop};
 
 /// Two numbers that are published together: `key` must never fall.
 ///
@@ -52,16 +53,22 @@ impl Pair {
     #[inline]
     pub(crate) fn load(&self) -> (u64, u64) {
         loop {
-            // Seeing key_after = k means that value and key_before are at least those of k.
-            let after = self.key_after.load(Ordering::Acquire);
-            // Seeing a value means that key_before is at least the one stored with it.
-            let value = self.value.load(Ordering::Acquire);
-            let before = self.key_before.load(Ordering::Relaxed);
-            if before == after {
-                return (after, value);
+            if let Some(pair) = self.try_load() {
+                return pair;
             }
             spin_loop();
         }
+    }
+
+    /// Both, unless they are being changed.
+    #[inline]
+    pub(crate) fn try_load(&self) -> Option<(u64, u64)> {
+        // Seeing key_after = k means that value and key_before are at least those of k.
+        let after = self.key_after.load(Ordering::Acquire);
+        // Seeing a value means that key_before is at least the one stored with it.
+        let value = self.value.load(Ordering::Acquire);
+        let before = self.key_before.load(Ordering::Relaxed);
+        (before == after).then_some((after, value))
     }
 }
 
@@ -82,6 +89,8 @@ pub(crate) struct Frontier {
     visible: CachePadded<Pair>,
     durable: CachePadded<Pair>,
     activity: CachePadded<AtomicU8>,
+    /// Those who sleep until one of these changes.
+    waiters: Arc<WaitList>,
 }
 
 /// A position that was loaded from the visible watermark, or was verified by recovery: every byte
@@ -102,10 +111,12 @@ impl Frontier {
             visible: CachePadded::new(Pair::new(next.get(), end.raw())),
             durable: CachePadded::new(Pair::new(below.get(), durable.raw())),
             activity: CachePadded::new(AtomicU8::new(0)),
+            waiters: Arc::new(WaitList::new()),
         }
     }
 
-    /// Makes everything below `end` visible; `next` is the next sequence there. Only the writer.
+    /// Makes everything below `end` visible; `next` is the next sequence there. Only the writer,
+    /// which notifies afterwards.
     #[inline]
     pub(crate) fn publish(&self, end: Position, next: Sequence) {
         self.visible.store(next.get(), end.raw());
@@ -138,6 +149,23 @@ impl Frontier {
     #[inline]
     pub(crate) fn durable(&self) -> Position {
         Position::from_raw(self.durable.value())
+    }
+
+    /// After a change: wakes those who sleep.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        self.waiters.notify();
+    }
+
+    /// Those who sleep until something changes.
+    pub(crate) fn waiters(&self) -> &Arc<WaitList> {
+        &self.waiters
+    }
+
+    /// Says that nothing more will come, and wakes those who wait for it.
+    pub(crate) fn end(&self, activity: Activity) {
+        self.set_activity(activity);
+        self.notify();
     }
 
     pub(crate) fn set_activity(&self, activity: Activity) {

@@ -26,6 +26,8 @@ mod fork;
 mod frontier;
 mod index;
 mod map;
+#[cfg(all(test, loom))]
+mod models;
 mod open;
 mod options;
 mod recovery;

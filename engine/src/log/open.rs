@@ -28,7 +28,7 @@ use super::recovery::{End, Found, Verdict, decide, gather};
 use super::report::{Damage, DamageReason, RecoveryOutcome, RecoveryReport};
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
-use super::wait::{Herald, WaitList};
+use super::wait::Herald;
 use super::writer::active::{Active, EngineFrame, Resume};
 use super::writer::{Writer, WriterParts};
 use crate::sync::Arc;
@@ -168,7 +168,7 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let conductor =
         Conductor::start(&shared, plan, ready, Some(tended)).map_err(io("start a thread for"))?;
     let background = Background::start(&durability).map_err(io("start a thread for"))?;
-    let herald = Herald::start(&shared.waiters).map_err(io("start a thread for"))?;
+    let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
     Ok(Writer::new(WriterParts {
         fork: ForkGuard::new().map_err(io("watch for forks of"))?,
         manifest: (manifest, manifest_file),
@@ -369,7 +369,6 @@ fn make_shared(
         bits: manifest.bits,
         log: manifest.log,
         frontier: Frontier::new(visible, found.next, durable, below),
-        waiters: Arc::new(WaitList::new()),
         segments,
         types: std::mem::take(&mut found.replay.types),
         streams: std::mem::take(&mut found.replay.streams),
@@ -411,8 +410,7 @@ fn begin(
     let id = end.header.segment.next().ok_or(OpenError::Exhausted)?;
     let active = succeed(shared, frame, id, before, spares)?;
     if let Some(last) = found.segments.last() {
-        last.set_end(end.offset);
-        last.set_next(active.segment());
+        last.hand_over(end.offset, active.segment());
     }
     Ok(active)
 }

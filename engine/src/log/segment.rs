@@ -66,6 +66,17 @@ impl Segment {
         self.next.get()?.upgrade()
     }
 
+    /// The segment after this one, if everything below `offset` is all that this one has.
+    pub(crate) fn successor(&self, offset: u32) -> Option<Arc<Segment>> {
+        if self.end() == Some(offset) { self.next() } else { None }
+    }
+
+    /// Ends this segment, and says which one goes on: before anything of that one is visible.
+    pub(crate) fn hand_over(&self, end: u32, next: &Arc<Segment>) {
+        self.set_end(end);
+        self.set_next(next);
+    }
+
     pub(crate) fn set_next(&self, next: &Arc<Segment>) {
         let fresh = self.next.set(Arc::downgrade(next)).is_ok();
         debug_assert!(fresh, "a segment has one successor");

@@ -11,7 +11,6 @@ use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::stream_table::StreamTable;
 use super::type_table::TypeTable;
-use super::wait::WaitList;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
 
@@ -21,8 +20,6 @@ pub(crate) struct Shared {
     pub(crate) bits: u8,
     pub(crate) log: LogId,
     pub(crate) frontier: Frontier,
-    /// Those who sleep until something becomes visible.
-    pub(crate) waiters: Arc<WaitList>,
     pub(crate) segments: SegmentSet,
     pub(crate) types: TypeTable,
     pub(crate) streams: StreamTable,
@@ -38,16 +35,10 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Says that nothing more will come.
-    pub(crate) fn end(&self, activity: Activity) {
-        self.frontier.set_activity(activity);
-        self.waiters.notify();
-    }
-
     /// Stops the writer for good, and says so to readers. The first cause stays.
     pub(crate) fn poison(&self, error: IoError) -> Arc<IoError> {
         let cause = self.poison.set(error);
-        self.end(Activity::Poisoned);
+        self.frontier.end(Activity::Poisoned);
         cause
     }
 }

@@ -181,13 +181,13 @@ impl Cursor {
 
     /// Where those sleep who wait for what this cursor follows.
     pub(super) fn waiters(&self) -> &WaitList {
-        &self.shared.waiters
+        self.shared.frontier.waiters()
     }
 
     /// Goes to the next segment; whether there is one.
     #[cold]
     fn cross(&mut self) -> Result<bool, ReadError> {
-        let Some(next) = self.segment.next() else { return Ok(false) };
+        let Some(next) = self.segment.successor(self.place.offset) else { return Ok(false) };
         self.mapping = self.shared.map(&next)?;
         self.segment = next;
         self.place.offset = factlog_codec::layout::FIRST_FRAME;

@@ -119,7 +119,7 @@ impl<D: Drafts> Submission for Slot<D> {
 }
 
 /// A submission on its way. However it is lost, it is answered.
-pub(super) struct Accepted {
+pub(in crate::log) struct Accepted {
     submission: Option<Arc<dyn Submission>>,
 }
 
@@ -134,7 +134,7 @@ impl Accepted {
         self.submission.as_ref().map_or(Ok(()), |submission| submission.put(transaction))
     }
 
-    pub(super) fn answer(mut self, outcome: Outcome) {
+    pub(in crate::log) fn answer(mut self, outcome: Outcome) {
         if let Some(submission) = self.submission.take() {
             submission.answer(outcome);
         }
@@ -165,7 +165,7 @@ pub struct Answer<D> {
 
 impl<D: Drafts> Answer<D> {
     /// Both sides of a submission.
-    pub(super) fn new(content: D) -> (Self, Accepted) {
+    pub(in crate::log) fn new(content: D) -> (Self, Accepted) {
         let slot = Arc::new(Slot {
             content: Mutex::new(Some(content)),
             reply: Mutex::new(Reply::default()),

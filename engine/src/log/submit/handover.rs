@@ -124,10 +124,11 @@ impl<T> Handover<T> {
             if gate == CLOSED {
                 return None;
             }
-            self.asleep.store(true, Ordering::Release);
+            // Swaps, so that one order holds for all changes of the flag.
+            self.asleep.swap(true, Ordering::AcqRel);
             let fenced = heavy_fence();
             if !self.queue.is_empty() || self.gate.load(Ordering::Acquire) == CLOSED {
-                self.asleep.store(false, Ordering::Relaxed);
+                self.asleep.swap(false, Ordering::AcqRel);
                 continue;
             }
             // Without the fence somebody may have missed that it sleeps.

@@ -128,8 +128,8 @@ impl WaitList {
         sleepers.next += 1;
         sleepers.entries.insert(number, sleeper);
         drop(sleepers);
-        // Release: see `ring`.
-        self.armed.store(true, Ordering::Release);
+        // Release: see `ring`. A swap, so that one order holds for all changes of the flag.
+        self.armed.swap(true, Ordering::AcqRel);
         let fenced = heavy_fence();
         Ticket { list: self, number, fenced }
     }

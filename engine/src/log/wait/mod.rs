@@ -11,3 +11,6 @@ mod signal;
 pub(super) use herald::Herald;
 pub(super) use list::WaitList;
 pub(super) use signal::Signal;
+
+#[cfg(all(test, loom))]
+pub(super) use herald::Office;

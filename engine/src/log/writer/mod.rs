@@ -8,7 +8,7 @@
 
 pub(in crate::log) mod active;
 mod meta;
-mod stage;
+pub(in crate::log) mod stage;
 mod transaction;
 
 use std::fmt;
@@ -275,14 +275,13 @@ impl Writer {
         );
         self.last_ts = ts;
         let old = std::mem::replace(&mut self.active, next);
-        old.segment().set_end(before.end);
-        old.segment().set_next(self.active.segment());
+        old.segment().hand_over(before.end, self.active.segment());
         let seal = self.seal_of(&old);
         let (segment, mapping, file) = old.into_parts();
         self.durability.retire(Retired { segment, mapping, file, seal });
         // The SEGOPEN too: what becomes durable is never ahead of what is visible.
         self.shared.frontier.publish(self.end(), self.next);
-        self.shared.waiters.notify();
+        self.shared.frontier.notify();
         self.shared.counters.rollovers.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -350,7 +349,7 @@ impl Writer {
             self.conductor.stop();
             self.background.stop();
             if self.shared.poison.get().is_none() {
-                self.shared.end(Activity::Closed);
+                self.shared.frontier.end(Activity::Closed);
             }
             // The last: it wakes those who wait for the end.
             self.herald.stop();

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use factlog_codec::types::EventType;
-use factlog_codec::{StreamKey, StreamNumber, TypeNumber};
+use factlog_codec::{Position, Sequence, StreamKey, StreamNumber, TypeNumber};
 
 use crate::log::error::AppendError;
+use crate::log::frontier::Frontier;
 use crate::log::recovery::Head;
 use crate::log::shared::Shared;
-use crate::log::type_table::LogType;
+use crate::log::stream_table::StreamTable;
+use crate::log::type_table::{LogType, TypeTable};
 
 /// Heads of all streams as the transaction sees them, and how they were.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(in crate::log) struct Stage {
     /// By stream number less one.
     heads: Vec<Head>,
     /// Streams whose heads changed, and how they were, in order.
@@ -36,7 +38,7 @@ pub(super) struct Savepoint {
 }
 
 impl Stage {
-    pub(super) fn new(heads: Vec<Head>, type_bytes: usize) -> Self {
+    pub(in crate::log) fn new(heads: Vec<Head>, type_bytes: usize) -> Self {
         Self {
             heads,
             touched: Vec::new(),
@@ -60,7 +62,7 @@ impl Stage {
         index.and_then(|index| self.heads.get(index)).copied().unwrap_or_default()
     }
 
-    pub(super) fn set_head(&mut self, number: StreamNumber, head: Head) {
+    pub(in crate::log) fn set_head(&mut self, number: StreamNumber, head: Head) {
         let index = usize::try_from(number.get()).ok().and_then(|number| number.checked_sub(1));
         if let Some(entry) = index.and_then(|index| self.heads.get_mut(index)) {
             self.touched.push((number, *entry));
@@ -78,7 +80,7 @@ impl Stage {
     }
 
     /// Gives a new stream its number.
-    pub(super) fn add_stream(&mut self, name: &StreamKey) -> StreamNumber {
+    pub(in crate::log) fn add_stream(&mut self, name: &StreamKey) -> StreamNumber {
         let number = StreamNumber::new(self.heads.len() as u64 + 1);
         self.heads.push(Head::default());
         self.new_streams.push(name.clone());
@@ -156,33 +158,41 @@ impl Stage {
         }
     }
 
-    /// New names go to where readers find them, before the frame that uses them is visible.
+    /// Makes the frame visible that ends at `end`, and all that it changes, in the one order in
+    /// which nobody sees what leads to nothing: names first, then the frame, then the heads of
+    /// its streams; at last those are woken who wait for it.
     #[inline]
-    pub(super) fn publish_names(&mut self, shared: &Shared) {
-        if !self.new_types.is_empty() {
-            for (_, entry) in self.new_types.drain(..) {
-                let added = shared.types.add(entry);
-                debug_assert!(added);
-            }
+    pub(in crate::log) fn publish(
+        &mut self,
+        types: &TypeTable,
+        streams: &StreamTable,
+        frontier: &Frontier,
+        (end, next): (Position, Sequence),
+    ) {
+        if !self.new_types.is_empty() || !self.new_streams.is_empty() {
+            self.publish_names(types, streams);
         }
-        if !self.new_streams.is_empty() {
-            let first = self.heads.len() - self.new_streams.len() + 1;
-            for (index, name) in self.new_streams.drain(..).enumerate() {
-                let added = shared.streams.add(StreamNumber::new((first + index) as u64), name);
-                debug_assert!(added);
-            }
-            self.by_name.clear();
-        }
-    }
-
-    /// Streams' heads go to where readers find them, after the frame became visible.
-    #[inline]
-    pub(super) fn publish_heads(&mut self, shared: &Shared) {
+        frontier.publish(end, next);
         for index in 0..self.touched.len() {
             let number = self.touched[index].0;
             let head = self.head(number);
-            shared.streams.set_head(number, head.version, head.position);
+            streams.set_head(number, head.version, head.position);
         }
         self.touched.clear();
+        frontier.notify();
+    }
+
+    #[cold]
+    fn publish_names(&mut self, types: &TypeTable, streams: &StreamTable) {
+        for (_, entry) in self.new_types.drain(..) {
+            let added = types.add(entry);
+            debug_assert!(added);
+        }
+        let first = self.heads.len() - self.new_streams.len() + 1;
+        for (index, name) in self.new_streams.drain(..).enumerate() {
+            let added = streams.add(StreamNumber::new((first + index) as u64), name);
+            debug_assert!(added);
+        }
+        self.by_name.clear();
     }
 }

@@ -15,6 +15,7 @@ use super::{Expected, Meta, Writer};
 use crate::log::clock::FrameClock;
 use crate::log::error::AppendError;
 use crate::log::recovery::Head;
+use crate::log::shared::Shared;
 use crate::log::type_table::LogType;
 
 /// Where a transaction came to stand.
@@ -353,11 +354,9 @@ impl<'w> Transaction<'w> {
         };
         writer.active.seal(&draft, self.body_end - FRAME_HEADER);
         writer.next = first.after(count);
-        writer.stage.publish_names(&writer.shared);
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
-        writer.shared.frontier.publish(end, writer.next);
-        writer.stage.publish_heads(&writer.shared);
-        writer.shared.waiters.notify();
+        let Shared { types, streams, frontier, .. } = &*writer.shared;
+        writer.stage.publish(types, streams, frontier, (end, writer.next));
         Receipt { first, events: count }
     }
 }
