@@ -51,8 +51,8 @@ fn park_and_wake() {
 
 /// Two sleepers and the herald: each is woken, whoever does it.
 #[test]
-fn park_and_wake_by_the_herald() {
-    check("park and wake by the herald", 2, || {
+fn many_sleepers_and_a_herald() {
+    check("many sleepers and a herald", 2, || {
         let frontier = frontier();
         let office = Arc::new(Office::new(frontier.waiters()));
         let herald = {
