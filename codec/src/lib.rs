@@ -30,6 +30,7 @@
 )]
 
 mod bytes;
+mod catalog;
 mod checksum;
 mod frame;
 mod ids;
@@ -45,6 +46,7 @@ pub mod types;
 pub use types::private as __private;
 
 pub use bytes::all_zero;
+pub use catalog::{Catalog, CatalogEntries, CatalogEntry, CatalogError};
 pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{

@@ -179,6 +179,54 @@ pub(crate) struct RawSeal {
     pub(crate) chain: [u8; 32],
 }
 
+/// The head of a catalog; its streams follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawCatalog {
+    /// [`CATALOG_MAGIC`].
+    pub(crate) magic: [u8; 8],
+    /// CRC-32 of the head with this field zero.
+    pub(crate) crc: u32,
+    /// Format version.
+    pub(crate) version: u16,
+    /// Zero.
+    pub(crate) zero: u16,
+    /// Identity of the log.
+    pub(crate) log: [u8; 16],
+    /// The first segment that is left.
+    pub(crate) floor: u32,
+    /// Where the segment before it ended.
+    pub(crate) before_end: u32,
+    /// Sequence with which the first segment begins.
+    pub(crate) sequence: u64,
+    /// Checksum of all frames of the segment before it.
+    pub(crate) before_fold: u64,
+    /// Number of streams.
+    pub(crate) streams: u64,
+    /// Bytes of the streams that follow.
+    pub(crate) bytes: u64,
+    /// CRC-32 of those bytes.
+    pub(crate) entries_crc: u32,
+    /// Zero.
+    pub(crate) reserved: [u8; 20],
+}
+
+/// The fixed part of a catalog's entry; the name follows, as in a STREAM item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawCatalogEntry {
+    /// Version of the stream's last event.
+    pub(crate) version: u64,
+    /// Its frame.
+    pub(crate) position: u64,
+    /// Its index among the frame's events.
+    pub(crate) index: u16,
+    /// Bytes of the name.
+    pub(crate) name: u16,
+    /// Zero.
+    pub(crate) reserved: u32,
+}
+
 /// The head of a manifest slot; the lineage follows, the rest of the page is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -249,6 +297,8 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\xFActlog\r\n";
 pub(crate) const SEAL_MAGIC: [u8; 8] = *b"\xFActsea\r\n";
 /// First bytes of a manifest slot.
 pub(crate) const MANIFEST_MAGIC: [u8; 8] = *b"\xFActman\r\n";
+/// First bytes of a catalog.
+pub(crate) const CATALOG_MAGIC: [u8; 8] = *b"\xfactcat\r\n";
 
 const _: () = {
     assert!(size_of::<RawSegmentHeader>() == 64);
@@ -257,6 +307,8 @@ const _: () = {
     assert!(size_of::<RawSegOpen>() == 64);
     assert!(size_of::<RawEpoch>() == 32);
     assert!(size_of::<RawSeal>() == 96);
+    assert!(size_of::<RawCatalog>() == 96);
+    assert!(size_of::<RawCatalogEntry>() == 24);
     assert!(size_of::<RawManifest>() == 96);
     assert!(size_of::<RawAncestor>() == 40);
     assert!(size_of::<RawType>() == 16);

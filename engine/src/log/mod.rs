@@ -24,6 +24,7 @@ mod error;
 mod fault;
 mod fork;
 mod frontier;
+mod holds;
 mod index;
 mod map;
 #[cfg(all(test, loom))]

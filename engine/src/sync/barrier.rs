@@ -54,6 +54,11 @@ mod real {
         }
     }
 
+    /// For both sides, where neither is in a hurry.
+    pub(crate) fn full_fence() {
+        fence(Ordering::SeqCst);
+    }
+
     /// The side that is about to sleep. If it fails, it may sleep only for a moment.
     pub(crate) fn heavy_fence() -> bool {
         fence(Ordering::SeqCst);
@@ -69,10 +74,14 @@ mod real {
         fence(Ordering::SeqCst);
     }
 
+    pub(crate) fn full_fence() {
+        fence(Ordering::SeqCst);
+    }
+
     pub(crate) fn heavy_fence() -> bool {
         fence(Ordering::SeqCst);
         true
     }
 }
 
-pub(crate) use real::{heavy_fence, light_fence};
+pub(crate) use real::{full_fence, heavy_fence, light_fence};

@@ -6,6 +6,7 @@
 //! `cargo run -p factlog-tests --bin models` runs it all.
 
 mod publication;
+mod retention;
 mod submission;
 mod waiting;
 
