@@ -57,6 +57,8 @@ pub enum CatalogError {
     Checksum,
     /// A version that this crate does not know.
     Version(u16),
+    /// It belongs to another log, or to an earlier floor of this one.
+    Foreign,
     /// A reserved field is in use, or there are bytes behind the last stream.
     Reserved,
     /// The name of this stream cannot be read.
@@ -74,6 +76,9 @@ impl fmt::Display for CatalogError {
                 "format version {version} is not known here (newest known: {FORMAT_VERSION}): use \
                  the version of factlog that wrote it"
             ),
+            Self::Foreign => {
+                write!(f, "the catalog belongs to another log, or to an earlier floor of this one")
+            }
             Self::Reserved => write!(f, "a reserved field of the catalog is in use"),
             Self::Stream(number, error) => write!(f, "stream {number} of the catalog: {error}"),
         }

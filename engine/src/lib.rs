@@ -50,18 +50,18 @@ pub use factlog_codec::types::{
     RenderError, SchemaDrift, Scratch, TypeKey, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId,
-    ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop, StopReason,
-    StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError,
-    TypeNumber, event, value, vocabulary,
+    CatalogError, Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError,
+    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop,
+    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
+    TypeItemError, TypeNumber, event, value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
-    AccessError, Answer, AppendError, Batch, Clock, Cursor, Cut, Damage, DamageReason, Draft,
-    Drafts, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError,
-    OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
-    RecoveryProgress, RecoveryReport, Refusal, Refused, SeekError, Start, StreamCursor,
-    StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
-    Waited, Writer, WriterThread,
+    AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, Clock, Cursor,
+    Cut, Damage, DamageReason, Draft, Drafts, EventRef, Expected, FileSystem, IoError, ItemFault,
+    Log, LogType, Meta, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
+    RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained,
+    Retention, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
+    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Writer, WriterThread,
 };

@@ -15,7 +15,7 @@ fn does_a_loop_over_single_events_cross_segments() {
     for _ in 0..2_000 {
         writer.append(&Opaque::new(&BLOCK, &payload)).expect("appended");
     }
-    assert!(writer.log().rollovers().0 > 3);
+    assert!(writer.log().stats().rollovers > 3);
     let mut cursor = writer.log().cursor(Start::Oldest).expect("a cursor");
     let mut seen = 0;
     while let Some(event) = cursor.next_event().expect("readable") {

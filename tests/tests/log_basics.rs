@@ -98,7 +98,7 @@ fn does_a_log_go_on_over_many_segments() {
             writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
             lengths.push(length);
         }
-        assert!(writer.log().rollovers().0 >= 1);
+        assert!(writer.log().stats().rollovers >= 1);
         drop(writer);
     }
     let used = used_segments(directory.path());

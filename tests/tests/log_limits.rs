@@ -83,7 +83,7 @@ fn with_room(directory: &std::path::Path, room: usize) -> (Writer, Vec<usize>) {
         put(&mut writer, if most < 600_000 { most } else { 400_000 });
     }
     put(&mut writer, LIMIT - 64);
-    assert_eq!((left(&writer), writer.log().rollovers().0), (room, 0));
+    assert_eq!((left(&writer), writer.log().stats().rollovers), (room, 0));
     (writer, lengths)
 }
 
@@ -95,7 +95,7 @@ fn does_an_event_fit_whatever_is_left_of_a_segment() {
             let (mut writer, mut lengths) = with_room(directory.path(), room);
             writer.append(&Opaque::new(&BLOCK, &vec![9; size])).expect("it goes somewhere");
             lengths.push(size);
-            let rolled = writer.log().rollovers().0;
+            let rolled = writer.log().stats().rollovers;
             assert!(rolled == 0 || room < 112 + size.next_multiple_of(16));
             drop(writer);
             if size == 64 {

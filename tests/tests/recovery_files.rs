@@ -24,7 +24,7 @@ fn log() -> (TempDir, Vec<Seen>) {
     let mut writer = small().open(directory.path()).expect("a log");
     let stream = StreamKey::new("block", 1_u64).expect("a name");
     let payload = vec![5; 250_000];
-    while writer.log().rollovers().0 < 3 {
+    while writer.log().stats().rollovers < 3 {
         let meta = Meta::new().stream(&stream, Expected::Any);
         writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
     }

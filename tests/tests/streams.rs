@@ -79,7 +79,7 @@ fn are_streams_of_every_length_read_in_order_both_ways() {
     for (key, length) in lengths.into_iter().enumerate() {
         grow(&mut writer, &name(key as u64), length, 300, &mut random);
     }
-    assert!(writer.log().rollovers().0 > 4);
+    assert!(writer.log().stats().rollovers > 4);
     let check = |log: &Log| {
         for (key, length) in lengths.into_iter().enumerate() {
             let stream = name(key as u64);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use factlog_codec::layout::{MAX_EVENTS, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
 use factlog_codec::types::{SchemaDrift, ViewError};
 use factlog_codec::{
-    HeaderError, ManifestError, MetadataTooLong, Place, SegmentId, Sequence, Stop, StreamKey,
-    StreamKeyError, StreamVersion,
+    CatalogError, HeaderError, ManifestError, MetadataTooLong, Place, SegmentId, Sequence, Stop,
+    StreamKey, StreamKeyError, StreamVersion,
 };
 
 use super::disk::FileSystem;
@@ -69,6 +69,8 @@ pub enum OpenError {
     },
     /// Neither slot of the manifest can be used, though segments are there.
     Manifest(PathBuf, ManifestError),
+    /// The catalog cannot be used, or does not reach the floor of the manifest.
+    Catalog(PathBuf, CatalogError),
     /// A segment's header cannot be used.
     Header(SegmentId, HeaderError),
     /// A segment belongs to another log, or its name is not its number.
@@ -114,6 +116,12 @@ impl fmt::Display for OpenError {
             Self::Manifest(path, error) => {
                 write!(f, "no manifest in {} can be used: {error}", path.display())
             }
+            Self::Catalog(path, error) => write!(
+                f,
+                "{}, without which the streams of what retention dropped have no names: {error}; \
+                 put the right file back",
+                path.display()
+            ),
             Self::Header(segment, error) => write!(f, "segment {segment}: {error}"),
             Self::Foreign(segment) => write!(
                 f,
@@ -133,6 +141,7 @@ impl std::error::Error for OpenError {
         match self {
             Self::Option(error) => Some(error),
             Self::Manifest(_, error) => Some(error),
+            Self::Catalog(_, error) => Some(error),
             Self::Header(_, error) => Some(error),
             Self::Drift(error) => Some(error),
             Self::Io(error) => Some(&error.source),
@@ -312,6 +321,8 @@ pub enum ReadError {
     },
     /// A segment is missing.
     Missing(SegmentId),
+    /// Retention has dropped what was to be read: the oldest sequence that is left.
+    BehindFloor(Sequence),
     /// A segment cannot be mapped.
     Io(Arc<IoError>),
 }
@@ -327,6 +338,9 @@ impl fmt::Display for ReadError {
                 write!(f, "version {version} of stream {stream} does not stand at {place}")
             }
             Self::Missing(segment) => write!(f, "segment {segment} is missing"),
+            Self::BehindFloor(oldest) => {
+                write!(f, "retention has dropped it: the oldest event that is left is {oldest}")
+            }
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -363,6 +377,44 @@ impl fmt::Display for SeekError {
 impl std::error::Error for SeekError {}
 
 impl From<ReadError> for SeekError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Why retention dropped nothing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RetainError {
+    /// The operating system refused. The log is as it was.
+    Io(Arc<IoError>),
+    /// A segment that was to be dropped cannot be read, so that its streams would be lost.
+    Read(ReadError),
+    /// The catalog of what was dropped before cannot be read.
+    Catalog(CatalogError),
+}
+
+impl fmt::Display for RetainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "nothing was dropped: {error}"),
+            Self::Read(error) => write!(f, "nothing was dropped: {error}"),
+            Self::Catalog(error) => write!(f, "nothing was dropped: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RetainError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(&error.source),
+            Self::Read(error) => Some(error),
+            Self::Catalog(error) => Some(error),
+        }
+    }
+}
+
+impl From<ReadError> for RetainError {
     fn from(error: ReadError) -> Self {
         Self::Read(error)
     }

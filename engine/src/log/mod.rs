@@ -7,14 +7,18 @@
 //! - `append_only`, `frontier`, `index`: what one thread writes and others read without locks
 //! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
 //! - `wait`: sleeping until something happens
+//! - `keeper`, `holds`, `map_cache`: the manifest; what retention must leave; mappings in use
 //! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `durability`: the two background threads
 //! - `writer`, `cursor`: appending and reading
+//! - `backup`, `stats`: a copy of a log that is being written; what it is doing
+//! - `retention`: whole segments from the front are dropped
 //! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
 
 mod append_only;
+mod backup;
 mod clock;
 mod conductor;
 mod cursor;
@@ -26,21 +30,26 @@ mod fork;
 mod frontier;
 mod holds;
 mod index;
+mod keeper;
 mod map;
+mod map_cache;
 #[cfg(all(test, loom))]
 mod models;
 mod open;
 mod options;
 mod recovery;
 mod report;
+mod retention;
 mod segment;
 mod shared;
+mod stats;
 mod stream_table;
 mod submit;
 mod type_table;
 mod wait;
 mod writer;
 
+pub use backup::{Backup, BackupError, BackupProgress};
 pub use clock::{Clock, SystemClock};
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
@@ -50,11 +59,13 @@ pub use cursor::{
 };
 pub use disk::FileSystem;
 pub use error::{
-    AccessError, AppendError, OpenError, OptionError, ReadError, SeekError, SyncError,
+    AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
 pub use fault::{IoError, ItemFault};
 pub use options::Options;
 pub use report::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
+pub use retention::{Retained, Retention};
+pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
 };

@@ -23,6 +23,7 @@ pub struct Options {
     pub(super) segment_size: u64,
     pub(super) spare_segments: usize,
     pub(super) prefault: usize,
+    pub(super) mapped_segments: usize,
     pub(super) network: bool,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) types: Vec<&'static EventType>,
@@ -48,6 +49,7 @@ impl Default for Options {
             segment_size: 1 << DEFAULT_SEGMENT_BITS,
             spare_segments: 2,
             prefault: 8 << 20,
+            mapped_segments: 16,
             network: false,
             clock: None,
             types: Vec::new(),
@@ -85,6 +87,14 @@ impl Options {
     #[must_use]
     pub fn prefault(mut self, bytes: usize) -> Self {
         self.prefault = bytes;
+        self
+    }
+
+    /// Segments that stay mapped after somebody has read them; 16 by default. Those from which
+    /// something is borrowed, and those of cursors, are mapped besides.
+    #[must_use]
+    pub fn mapped_segments(mut self, count: usize) -> Self {
+        self.mapped_segments = count;
         self
     }
 

@@ -8,7 +8,7 @@ use super::disk::{Directory, open_regular};
 use super::frontier::Visible;
 use super::index::SparseIndex;
 use super::map::Mapping;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 /// One segment. Its mapping lives as long as somebody holds it.
@@ -21,6 +21,8 @@ pub(crate) struct Segment {
     /// Where the frames end; 0 as long as more can come. Set before anything of the next
     /// segment is published.
     end: AtomicU32,
+    /// Wall clock when it was taken into use; 0 before.
+    opened: AtomicU64,
     next: OnceLock<Weak<Segment>>,
     index: SparseIndex,
 }
@@ -33,6 +35,7 @@ impl Segment {
             key,
             mapping: Mutex::new(Weak::new()),
             end: AtomicU32::new(0),
+            opened: AtomicU64::new(0),
             next: OnceLock::new(),
             index: SparseIndex::new(bits),
         }
@@ -49,6 +52,20 @@ impl Segment {
     }
     pub(crate) fn place(&self, offset: u32) -> Place {
         Place { segment: self.id, offset }
+    }
+
+    /// Wall clock when it was taken into use, in nanoseconds since the Unix epoch.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_opened(&self, wall_clock: u64) {
+        self.opened.store(wall_clock, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has it mapped.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.mapping.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
     }
 
     /// Where the frames end, once no more can come.
@@ -149,6 +166,30 @@ impl SegmentSet {
 
     pub(crate) fn first(&self) -> Option<Arc<Segment>> {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+
+    /// All segments.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All segments in use.
+    pub(crate) fn in_use(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().filter(|segment| segment.index().first().is_some()).cloned().collect()
+    }
+
+    /// All segments below `floor`.
+    pub(crate) fn below(&self, floor: SegmentId) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().take_while(|segment| segment.id() < floor).cloned().collect()
+    }
+
+    /// Forgets all segments below `floor`, and gives them.
+    pub(crate) fn remove_below(&self, floor: SegmentId) -> Vec<Arc<Segment>> {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let end = segments.partition_point(|segment| segment.id() < floor);
+        segments.drain(..end).collect()
     }
 
     /// The segment before `id`.

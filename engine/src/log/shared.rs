@@ -7,12 +7,15 @@ use factlog_codec::LogId;
 use super::disk::Directory;
 use super::fault::IoError;
 use super::frontier::{Activity, Frontier};
+use super::holds::Holds;
+use super::keeper::Keeper;
+use super::map_cache::MapCache;
 use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::stream_table::StreamTable;
 use super::type_table::TypeTable;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, OnceLock};
+use crate::sync::{Arc, Mutex, OnceLock};
 
 /// One open log.
 pub(crate) struct Shared {
@@ -21,6 +24,10 @@ pub(crate) struct Shared {
     pub(crate) log: LogId,
     pub(crate) frontier: Frontier,
     pub(crate) segments: SegmentSet,
+    pub(crate) maps: MapCache,
+    /// What retention must leave.
+    pub(crate) holds: Holds,
+    pub(crate) keeper: Mutex<Keeper>,
     pub(crate) types: TypeTable,
     pub(crate) streams: StreamTable,
     pub(crate) poison: Poison,
@@ -68,10 +75,38 @@ pub(crate) struct Counters {
     pub(crate) rollovers: AtomicU64,
     /// Rollovers for which no segment was ready.
     pub(crate) stalls: AtomicU64,
+    /// Frames of events, and their bytes: only the writer counts.
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The counters, as they were read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) rollovers: u64,
+    pub(crate) stalls: u64,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Counters {
-    pub(crate) fn read(&self) -> (u64, u64) {
-        (self.rollovers.load(Ordering::Relaxed), self.stalls.load(Ordering::Relaxed))
+    /// Counts a frame. Only the writer, so that it needs no locked instruction.
+    #[inline]
+    pub(crate) fn count_frame(&self, bytes: u64) {
+        let more = |counter: &AtomicU64, by| {
+            counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        };
+        more(&self.frames, 1);
+        more(&self.bytes, bytes);
+    }
+
+    pub(crate) fn read(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            rollovers: read(&self.rollovers),
+            stalls: read(&self.stalls),
+            frames: read(&self.frames),
+            bytes: read(&self.bytes),
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Everything from a place on, as it comes.
 //!
 //! A cursor takes what there is: it loads the visible watermark once and walks frames up to it,
-//! verifying each when it comes to it. It tells nobody where it is.
+//! verifying each when it comes to it. Where it is it writes into a slot of its own, so that
+//! retention leaves what it has not read.
 
+use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopReason};
 
 use super::event_ref::EventRef;
+use super::hold::Hold;
 use super::start::Start;
 use super::waiting::Waited;
 use crate::log::error::{ReadError, SeekError};
@@ -25,6 +28,7 @@ pub struct Cursor {
     /// Keeps the segment mapped as long as something borrowed from it may live.
     mapping: Arc<Mapping>,
     place: Place,
+    hold: Hold,
     failed: Option<ReadError>,
 }
 
@@ -92,19 +96,24 @@ impl Cursor {
         let segment = segment.ok_or_else(|| {
             ReadError::Missing(factlog_codec::Place::of(position, shared.bits).segment)
         })?;
+        // Before the segment is looked at: from here on it stays.
+        let begin = segment.place(offset.unwrap_or(FIRST_FRAME)).position(shared.bits);
+        let hold = Hold::take(shared, begin, at)
+            .ok_or_else(|| SeekError::BeforeOldest(shared.oldest()))?;
         let mapping = shared.map(&segment)?;
         Ok(Self {
             shared: Arc::clone(shared),
             segment,
             mapping,
             place: Place {
-                offset: offset.unwrap_or(factlog_codec::layout::FIRST_FRAME),
+                offset: offset.unwrap_or(FIRST_FRAME),
                 body_read: 0,
                 item_at: 0,
                 current: None,
                 next: at,
                 from,
             },
+            hold,
             failed: None,
         })
     }
@@ -132,6 +141,8 @@ impl Cursor {
             }
             visible = self.shared.frontier.visible();
         }
+        let here = self.segment.place(self.place.offset).position(self.shared.bits);
+        self.hold.advance(here, self.place.next);
         let bytes = self.segment.frozen(&self.mapping, visible);
         Ok(Batch {
             shared: &self.shared,
@@ -172,8 +183,12 @@ impl Cursor {
         // Before the look: what was published before the end is seen by the look.
         let activity = self.shared.frontier.activity();
         let visible = self.shared.frontier.visible();
-        let here = self.segment.place(self.place.offset).position(self.shared.bits);
-        if visible.position() > here || self.place.current.is_some() {
+        let offset = match &self.place.current {
+            None => self.place.offset,
+            Some(Current { header }) if self.place.body_read == header.len => header.next_offset(),
+            Some(_) => return Some(Waited::Ready),
+        };
+        if visible.position() > self.segment.place(offset).position(self.shared.bits) {
             return Some(Waited::Ready);
         }
         (activity != Activity::Open).then_some(Waited::Closed)
@@ -190,7 +205,7 @@ impl Cursor {
         let Some(next) = self.segment.successor(self.place.offset) else { return Ok(false) };
         self.mapping = self.shared.map(&next)?;
         self.segment = next;
-        self.place.offset = factlog_codec::layout::FIRST_FRAME;
+        self.place.offset = FIRST_FRAME;
         self.place.body_read = 0;
         Ok(true)
     }
@@ -311,8 +326,15 @@ impl<'a> Iterator for Batch<'a> {
 
 impl Shared {
     /// The mapping of a segment.
-    pub(super) fn map(&self, segment: &Segment) -> Result<Arc<Mapping>, ReadError> {
-        segment.mapping(&self.directory).map_err(|source| {
+    pub(in crate::log) fn map(&self, segment: &Segment) -> Result<Arc<Mapping>, ReadError> {
+        let mapping = segment.mapping(&self.directory);
+        if let Ok(mapping) = &mapping {
+            self.maps.used(segment.id(), mapping);
+        }
+        mapping.map_err(|source| {
+            if segment.id() < self.holds.floor() {
+                return ReadError::BehindFloor(self.oldest());
+            }
             let path = self.directory.segment(segment.id());
             ReadError::Io(Arc::new(IoError::new("map the segment", path, source)))
         })

@@ -12,7 +12,7 @@ use crate::sync::Arc;
 
 impl Shared {
     /// The sequence of the oldest event that is kept.
-    pub(super) fn oldest(&self) -> Sequence {
+    pub(in crate::log) fn oldest(&self) -> Sequence {
         let first = self.segments.first().and_then(|segment| segment.index().first());
         first.map_or(Sequence::FIRST, |entry| entry.sequence)
     }
@@ -63,7 +63,13 @@ impl Shared {
     ) -> Result<Frame<'m>, ReadError> {
         let id = position.segment(self.bits);
         if pin.as_ref().is_none_or(|pin| pin.segment.id() != id) {
-            let segment = self.segments.get(id).ok_or(ReadError::Missing(id))?;
+            let segment = self.segments.get(id).ok_or_else(|| {
+                if id < self.holds.floor() {
+                    ReadError::BehindFloor(self.oldest())
+                } else {
+                    ReadError::Missing(id)
+                }
+            })?;
             let mapping = self.map(&segment)?;
             *pin = Some(Pin { segment, mapping, verified: None });
         }

@@ -25,6 +25,10 @@ impl Log {
         Self { shared }
     }
 
+    pub(in crate::log) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// A cursor that gives every event from `start` on.
     ///
     /// # Errors
@@ -36,6 +40,9 @@ impl Log {
 
     /// A cursor that gives the events of one stream, from a version on, as they come. The stream
     /// need not have begun.
+    ///
+    /// From [`StreamVersion::NONE`] on means from the oldest event that retention has left; any
+    /// other version must be there when it is read.
     pub fn stream(&self, stream: &StreamKey, from: StreamVersion) -> StreamCursor {
         StreamCursor::new(&self.shared, stream, from)
     }
@@ -76,11 +83,6 @@ impl Log {
     /// Whether the writer is gone, so that nothing more will come.
     pub fn is_closed(&self) -> bool {
         self.shared.frontier.activity() != Activity::Open
-    }
-
-    /// Rollovers since opening, and how many of them had to wait for a segment.
-    pub fn rollovers(&self) -> (u64, u64) {
-        self.shared.counters.read()
     }
 
     /// Identity of the log.

@@ -4,6 +4,7 @@
 //! - `log`: the handle that cursors are made from
 //! - `event_ref`: one event, borrowed from the mapping
 //! - `forward`: everything from a place on, as it comes
+//! - `hold`: what a reader holds against retention
 //! - `frames`: seeking, and looking at single frames
 //! - `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
@@ -11,6 +12,7 @@
 mod event_ref;
 mod forward;
 mod frames;
+mod hold;
 mod log;
 mod start;
 mod stream;
@@ -18,6 +20,7 @@ mod waiting;
 
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor};
+pub(in crate::log) use hold::Hold;
 pub use log::Log;
 pub use start::Start;
 pub use stream::{StreamCursor, StreamHistory};

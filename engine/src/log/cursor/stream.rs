@@ -56,6 +56,11 @@ impl Finder {
         (version != StreamVersion::NONE).then_some(Spot { version, frame, index: None })
     }
 
+    /// Whether retention has left the segment of `spot`.
+    fn is_kept(&self, spot: Spot) -> bool {
+        spot.frame.segment(self.shared.bits) >= self.shared.holds.floor()
+    }
+
     /// The event at `spot`.
     fn find(&mut self, spot: Spot) -> Result<FoundEvent<'_>, ReadError> {
         let shared = &*self.shared;
@@ -128,6 +133,8 @@ fn event_at<'a>(
 pub struct StreamCursor {
     finder: Finder,
     next: StreamVersion,
+    /// What retention has dropped is passed over.
+    from_oldest: bool,
     /// The next spots, the last one first.
     stretch: Vec<Spot>,
     /// The last spots of later stretches, the nearest last.
@@ -140,6 +147,7 @@ impl StreamCursor {
         Self {
             finder: Finder::new(shared, name),
             next: from.max(StreamVersion::NONE.next()),
+            from_oldest: from == StreamVersion::NONE,
             stretch: Vec::new(),
             later: Vec::new(),
             failed: None,
@@ -184,6 +192,11 @@ impl StreamCursor {
         let top = match self.later.pop() {
             Some(spot) => spot,
             None => match self.finder.head() {
+                // Nothing of it is left.
+                Some(head) if self.from_oldest && !self.finder.is_kept(head) => {
+                    self.next = head.version.next();
+                    return Ok(());
+                }
                 Some(head) if head.version >= self.next => head,
                 _ => return Ok(()),
             },
@@ -205,8 +218,15 @@ impl StreamCursor {
                 return Ok(());
             }
             match self.finder.before(spot)? {
-                Some(before) => spot = before,
-                None => return Ok(()),
+                Some(before) if !self.from_oldest || self.finder.is_kept(before) => spot = before,
+                // Retention has dropped what is before: the stream begins here.
+                Some(_) if spot.version > self.next => {
+                    self.next = spot.version;
+                    self.stretch.clear();
+                    self.later.clear();
+                    return self.plan();
+                }
+                _ => return Ok(()),
             }
         }
     }

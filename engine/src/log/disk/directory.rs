@@ -29,6 +29,9 @@ impl Directory {
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("LOCK")
     }
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join("CATALOG")
+    }
     pub(crate) fn manifest(&self, slot: usize) -> PathBuf {
         self.root.join(if slot == 0 { "MANIFEST-a" } else { "MANIFEST-b" })
     }
@@ -106,7 +109,7 @@ fn segment_number(name: &str) -> Option<u32> {
     digits.parse().ok().filter(|number| *number != 0)
 }
 
-fn make_private(path: &Path, parents: bool) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path, parents: bool) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(parents);
     #[cfg(unix)]

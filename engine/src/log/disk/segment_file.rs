@@ -45,6 +45,22 @@ fn allocate(file: &File, len: usize) -> io::Result<()> {
     }
 }
 
+/// Fills the holes of a segment that is to be written with real blocks: a copy may have some, and
+/// a store into one on a full disk is a signal. No byte changes.
+#[cfg(target_os = "linux")]
+pub(crate) fn fill_holes(file: &File, len: usize) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len as u64) {
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn fill_holes(_: &File, _: usize) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(not(target_os = "linux"))]
 fn allocate(file: &File, len: usize) -> io::Result<()> {
     write_zeros(file, len)

@@ -4,9 +4,9 @@ use std::io;
 
 use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, seal_offset, segment_size};
 use factlog_codec::{
-    Epoch, Fold, Frame, FrameHeader, FrameKind, HeaderError, HistoryId, LogId, Manifest, Position,
-    Residue, Seal, SegOpen, SegmentHeader, SegmentId, Sequence, Stop, StopReason, Succession, Walk,
-    find_residue,
+    Catalog, Epoch, Fold, Frame, FrameHeader, FrameKind, HeaderError, HistoryId, LogId, Manifest,
+    Position, Residue, Seal, SegOpen, SegmentHeader, SegmentId, Sequence, Stop, StopReason,
+    Succession, Walk, find_residue,
 };
 
 use super::decide::Facts;
@@ -81,16 +81,32 @@ struct Probe {
     open: Option<(SegOpen, FrameHeader)>,
 }
 
+/// What the log begins with, where retention has dropped what was before.
+#[derive(Debug, Default)]
+pub(crate) struct Begin {
+    pub(crate) catalog: Option<Catalog>,
+    /// Its streams.
+    pub(crate) replay: Replay,
+}
+
+impl Begin {
+    /// The first segment that is left.
+    pub(crate) fn floor(&self) -> SegmentId {
+        self.catalog.map_or(SegmentId::FIRST, |catalog| catalog.floor)
+    }
+}
+
 /// Collects the facts of a log.
 pub(crate) fn gather(
     directory: &Directory,
     manifest: &Manifest,
+    begin: Begin,
     ids: &[SegmentId],
     progress: Progress<'_>,
 ) -> Result<Found, OpenError> {
     let mut probes = Vec::with_capacity(ids.len());
     let mut header_damage = None;
-    for id in ids.iter().copied().filter(|id| *id >= manifest.floor) {
+    for id in ids.iter().copied().filter(|id| *id >= begin.floor()) {
         match probe(directory, manifest, id)? {
             Ok(probe) => probes.push(probe),
             Err(error) => {
@@ -100,7 +116,7 @@ pub(crate) fn gather(
             }
         }
     }
-    let mut gathering = Gathering::new(directory, manifest);
+    let mut gathering = Gathering::new(directory, manifest, begin);
     let used = probes.iter().take_while(|probe| probe.open.is_some()).count();
     let of = probes.len();
     let mut chain = 0;
@@ -173,6 +189,7 @@ struct Gathering<'a> {
     bits: u8,
     buffer: SegmentBytes,
     found: Found,
+    catalog: Option<Catalog>,
     /// Time and epoch of the last frame of the segment before.
     before: Option<(u64, Epoch)>,
     exhausted: bool,
@@ -181,7 +198,7 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(directory: &'a Directory, manifest: &Manifest) -> Self {
+    fn new(directory: &'a Directory, manifest: &Manifest, begin: Begin) -> Self {
         Self {
             directory,
             bits: manifest.bits,
@@ -192,7 +209,7 @@ impl<'a> Gathering<'a> {
                     zero_behind: true,
                     ..Facts::default()
                 },
-                replay: Replay::default(),
+                replay: begin.replay,
                 segments: Vec::new(),
                 end: None,
                 later: Vec::new(),
@@ -203,11 +220,12 @@ impl<'a> Gathering<'a> {
                 epoch: manifest.epoch,
                 frames: 0,
                 bytes: 0,
-                next: Sequence::FIRST,
+                next: begin.catalog.map_or(Sequence::FIRST, |catalog| catalog.sequence),
                 last_ts: 0,
                 durable: (Position::ZERO, Sequence::FIRST),
                 unproven: Vec::new(),
             },
+            catalog: begin.catalog,
             before: None,
             exhausted: false,
             stop: None,
@@ -237,10 +255,11 @@ impl<'a> Gathering<'a> {
         // Where this one must end, if the next one goes on from it.
         let target = next.and_then(|next| next.open.as_ref()).map(|(open, _)| open.before);
         let segment = Arc::new(Segment::new(key, self.bits));
+        segment.set_opened(open.wall_clock);
         let mut walk = Walk::new(key, bytes, Some(self.found.next));
         if let Some((ts, epoch)) = self.before {
             walk = walk.after(ts, epoch);
-        } else if open.before.why != Succession::First || id != SegmentId::FIRST {
+        } else if !self.begins_with(id, open) {
             self.contradict(DamageReason::Successor(id));
         }
         // A segment's name is durable before it is used: one that is missing was taken away.
@@ -263,7 +282,7 @@ impl<'a> Gathering<'a> {
             let taken = if frame.header.kind == FrameKind::SegOpen {
                 SegOpen::decode(&frame)
                     .map_err(|_| ItemFault::SegOpen)
-                    .and_then(|(open, types)| self.found.replay.check_segopen(&open, types))
+                    .and_then(|(open, types)| self.found.replay.enter_segment(&open, types))
             } else {
                 self.found.replay.absorb(&frame, position)
             };
@@ -309,6 +328,18 @@ impl<'a> Gathering<'a> {
         self.stop = Some((id, stop));
         self.look_into(id, key, offset);
         Ok(false)
+    }
+
+    /// Whether the log may begin with this segment: the first one, or the one that the catalog says.
+    fn begins_with(&self, id: SegmentId, open: &SegOpen) -> bool {
+        match self.catalog {
+            None => open.before.why == Succession::First && id == SegmentId::FIRST,
+            Some(catalog) => {
+                id == catalog.floor
+                    && open.before.end == catalog.before_end
+                    && open.before.fold == catalog.before_fold
+            }
+        }
     }
 
     fn count(&mut self, frame: &Frame<'_>, next: Option<Sequence>) {
@@ -396,6 +427,13 @@ impl<'a> Gathering<'a> {
     }
 
     fn finish(mut self) -> Found {
+        if let Some(catalog) = self.catalog
+            && self.found.segments.is_empty()
+            && self.found.damage.is_none()
+        {
+            self.found.facts.end = Position::new(catalog.floor, 0, self.bits);
+            self.contradict(DamageReason::Successor(catalog.floor));
+        }
         let found = &mut self.found;
         found.facts.used_behind = !found.later.is_empty();
         found.facts.exhausted = self.exhausted;

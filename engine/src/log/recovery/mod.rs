@@ -11,5 +11,5 @@ mod gather;
 mod replay;
 
 pub(super) use decide::{Verdict, decide};
-pub(super) use gather::{End, Found, Unproven, gather};
-pub(super) use replay::Head;
+pub(super) use gather::{Begin, End, Found, Unproven, gather};
+pub(super) use replay::{Head, Replay};

@@ -3,8 +3,8 @@
 //! A frame that verifies was written as it is; whether it makes sense is asked here.
 
 use factlog_codec::{
-    Frame, FrameKind, Item, ItemKind, Items, Link, Position, SegOpen, SegOpenTypes, StreamKey,
-    StreamNumber, StreamVersion, TypeItem,
+    CatalogEntries, CatalogEntry, CatalogError, Frame, FrameKind, Item, ItemKind, Items, Link,
+    Position, SegOpen, SegOpenTypes, StreamKey, StreamNumber, StreamVersion, TypeItem,
 };
 
 use crate::log::fault::ItemFault;
@@ -29,15 +29,41 @@ pub(crate) struct Replay {
     pub(crate) streams: StreamTable,
     /// By stream number less one.
     pub(crate) heads: Vec<Head>,
+    /// The types stand in the next SEGOPEN, since what brought them is gone.
+    types_to_come: bool,
 }
 
 impl Replay {
-    /// Holds a SEGOPEN against what came before it.
-    pub(crate) fn check_segopen(
-        &self,
+    /// Begins with the streams of a catalog, where the segments that named them are gone.
+    pub(crate) fn begin_with(&mut self, entries: CatalogEntries<'_>) -> Result<(), CatalogError> {
+        for entry in entries {
+            let CatalogEntry { name, version, position, index } = entry?;
+            let number = StreamNumber::new(self.heads.len() as u64 + 1);
+            // A name that is there twice.
+            if !self.streams.add(number, name) {
+                return Err(CatalogError::Reserved);
+            }
+            self.streams.set_head(number, version, position);
+            self.heads.push(Head { version, position, index });
+        }
+        self.types_to_come = true;
+        Ok(())
+    }
+
+    /// Holds a SEGOPEN against what came before it. The first one behind a catalog gives the types.
+    pub(crate) fn enter_segment(
+        &mut self,
         open: &SegOpen,
         types: SegOpenTypes<'_>,
     ) -> Result<(), ItemFault> {
+        if std::mem::take(&mut self.types_to_come) {
+            for entry in types.clone() {
+                let (number, item) = entry.map_err(|_| ItemFault::SegOpen)?;
+                if !self.types.add(LogType::from_item(number, &item)) {
+                    return Err(ItemFault::TypeNumber(number.get()));
+                }
+            }
+        }
         let same_types = types.zip(self.types.iter()).all(|(entry, known)| {
             entry.is_ok_and(|(number, item)| number == known.number() && item == known.item())
         });

@@ -10,8 +10,9 @@ use super::answer::{Accepted, Refusal};
 use super::handover::Handover;
 use super::producer::Producer;
 use crate::log::cursor::{Log, WaitStrategy};
-use crate::log::error::{AppendError, SyncError};
+use crate::log::error::{AppendError, RetainError, SyncError};
 use crate::log::fault::IoError;
+use crate::log::retention::{Retained, Retention, retain};
 use crate::log::shared::Shared;
 use crate::log::writer::{Receipt, Transaction, Writer};
 use crate::sync::{Arc, spin_loop};
@@ -97,6 +98,15 @@ impl WriterThread {
     /// A handle for readers.
     pub fn log(&self) -> Log {
         Log::new(Arc::clone(&self.shared))
+    }
+
+    /// Drops whole segments from the front that `retention` does not keep, while producers go on.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was dropped, and the log is as it was.
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        retain(&self.shared, retention)
     }
 
     /// Takes nothing any more, writes what was accepted, and gives the writer back; `None` if its

@@ -167,12 +167,14 @@ impl Active {
         before: Predecessor,
     ) {
         let types = &shared.types;
+        let wall_clock = SystemClock.now();
+        self.segment.set_opened(wall_clock);
         let table: usize = types.iter().map(|entry| SegOpen::type_len(&entry.item())).sum();
         let len = SegOpen::LEN + table;
         let open = SegOpen {
             history: frame.history,
             before,
-            wall_clock: SystemClock.now(),
+            wall_clock,
             next_stream: factlog_codec::StreamNumber::new(shared.streams.len() + 1),
             next_type: types.next(),
             types: types.len() as u16,

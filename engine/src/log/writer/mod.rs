@@ -16,8 +16,8 @@ use std::fmt;
 use factlog_codec::layout::max_transaction;
 use factlog_codec::types::{Encode, EventType, Scratch};
 use factlog_codec::{
-    Epoch, HistoryId, LogId, Manifest, Position, Predecessor, Seal, Sequence, StreamKey,
-    StreamVersion, Succession,
+    Epoch, HistoryId, LogId, Position, Predecessor, Seal, Sequence, StreamKey, StreamVersion,
+    Succession,
 };
 
 pub use meta::{Expected, Meta};
@@ -26,17 +26,18 @@ pub use transaction::{Receipt, Transaction};
 use super::clock::FrameClock;
 use super::conductor::Conductor;
 use super::cursor::Log;
-use super::disk::{Lock, ManifestFile};
+use super::disk::Lock;
 use super::durability::{Background, Durability, Retired};
-use super::error::{AppendError, SyncError};
+use super::error::{AppendError, RetainError, SyncError};
 use super::fault::IoError;
 use super::fork::ForkGuard;
 use super::frontier::Activity;
 use super::report::RecoveryReport;
+use super::retention::{Retained, Retention, retain};
 use super::shared::Shared;
 use super::wait::Herald;
-use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, PoisonError};
 use active::{Active, EngineFrame};
 use stage::Stage;
 
@@ -60,7 +61,6 @@ pub struct Writer {
     durability: Arc<Durability>,
     background: Background,
     herald: Herald,
-    manifest: (Manifest, ManifestFile),
     _lock: Lock,
 }
 
@@ -77,7 +77,8 @@ pub(crate) struct WriterParts {
     pub(crate) durability: Arc<Durability>,
     pub(crate) background: Background,
     pub(crate) herald: Herald,
-    pub(crate) manifest: (Manifest, ManifestFile),
+    pub(crate) epoch: Epoch,
+    pub(crate) history: HistoryId,
     pub(crate) lock: Lock,
 }
 
@@ -99,13 +100,12 @@ impl Writer {
         Self {
             max_transaction: max_transaction(shared.bits),
             stage: Stage::new(heads, type_bytes),
-            epoch: parts.manifest.0.epoch,
-            history: parts.manifest.0.history,
+            epoch: parts.epoch,
+            history: parts.history,
             conductor: parts.conductor,
             durability: parts.durability,
             background: parts.background,
             herald: parts.herald,
-            manifest: parts.manifest,
             _lock: parts.lock,
             scratch: Scratch::new(),
             shared,
@@ -330,14 +330,29 @@ impl Writer {
         self.sync()?;
         let end = self.end();
         self.stop();
-        let (manifest, file) = &mut self.manifest;
-        manifest.generation += 1;
-        manifest.checkpoint = end;
-        manifest.checkpoint_sequence = self.next;
-        manifest.clean = true;
         let path = self.shared.directory.root();
-        file.write(manifest)
+        let mut keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper
+            .close(end, self.next)
             .map_err(|error| SyncError::Manifest(IoError::new("write a manifest in", path, error)))
+    }
+
+    /// Drops whole segments from the front that `retention` does not keep. It is the only thing
+    /// that ever drops events.
+    ///
+    /// What goes is read once more, for the streams that began there. The log can be appended to
+    /// meanwhile only from a [`WriterThread`](crate::WriterThread).
+    ///
+    /// # Errors
+    ///
+    /// Nothing was dropped, and the log is as it was.
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        if self.fork.is_child() {
+            let error = std::io::Error::other("this process is a forked child");
+            let path = self.shared.directory.root();
+            return Err(RetainError::Io(Arc::new(IoError::new("change the log in", path, error))));
+        }
+        retain(&self.shared, retention)
     }
 
     fn stop(&mut self) {

@@ -354,6 +354,7 @@ impl<'w> Transaction<'w> {
         };
         writer.active.seal(&draft, self.body_end - FRAME_HEADER);
         writer.next = first.after(count);
+        writer.shared.counters.count_frame(align_up(self.body_end) as u64);
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
         let Shared { types, streams, frontier, .. } = &*writer.shared;
         writer.stage.publish(types, streams, frontier, (end, writer.next));

@@ -1,0 +1,46 @@
+//! What a reader holds against retention, until it is dropped.
+
+use std::fmt;
+
+use factlog_codec::{Position, Sequence};
+
+use crate::log::holds::HoldId;
+use crate::log::shared::Shared;
+use crate::sync::Arc;
+
+/// Everything from a place on stays, as long as this lives.
+pub(in crate::log) struct Hold {
+    shared: Arc<Shared>,
+    id: HoldId,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hold").field(&self.id).finish()
+    }
+}
+
+impl Hold {
+    /// Holds everything from `position` on, of which `next` is the next sequence; `None` if
+    /// retention has taken it.
+    pub(in crate::log) fn take(
+        shared: &Arc<Shared>,
+        position: Position,
+        next: Sequence,
+    ) -> Option<Self> {
+        let id = shared.holds.hold(position, next)?;
+        Some(Self { shared: Arc::clone(shared), id })
+    }
+
+    /// Lets go of what is before `position`.
+    #[inline]
+    pub(super) fn advance(&self, position: Position, next: Sequence) {
+        self.shared.holds.advance(self.id, position, next);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.holds.release(self.id);
+    }
+}

@@ -1,0 +1,41 @@
+//! The catalog: written whole under another name, then renamed.
+
+use std::fs;
+use std::io::{self, Read};
+
+use super::directory::{Directory, create_new, open_regular, sync_directory};
+use super::segment_file::write_at;
+
+/// The catalog's bytes, if there is one.
+pub(crate) fn read_catalog(directory: &Directory) -> io::Result<Option<Vec<u8>>> {
+    let mut file = match open_regular(&directory.catalog(), false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Writes a catalog: head, then entries. It is there, whole and durable, when this returns.
+pub(crate) fn write_catalog(directory: &Directory, head: &[u8], entries: &[u8]) -> io::Result<()> {
+    let path = directory.catalog();
+    let temporary = path.with_extension("tmp");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let write = || {
+        let file = create_new(&temporary)?;
+        write_at(&file, head, 0)?;
+        write_at(&file, entries, head.len() as u64)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    if let Err(error) = write() {
+        // It means nothing under that name, so its removal may fail.
+        drop(fs::remove_file(&temporary));
+        return Err(error);
+    }
+    sync_directory(directory.root())
+}

@@ -1,0 +1,63 @@
+//! Putting aside what is behind the end, removing what is below the floor.
+
+use std::fs;
+
+use factlog_codec::{Manifest, SegmentHeader, SegmentId};
+
+use crate::log::disk::{Directory, has_other_names, open_regular};
+use crate::log::error::OpenError;
+use crate::log::fault::IoError;
+use crate::log::recovery::Found;
+use crate::log::report::RecoveryReport;
+
+/// Takes out of the way what is behind the end, the highest first, so that doing it again after a
+/// crash does the same. Gives the prepared segments that can be used.
+pub(super) fn clear_away(
+    directory: &Directory,
+    manifest: &Manifest,
+    found: &Found,
+    report: &mut RecoveryReport,
+) -> Result<Vec<SegmentHeader>, OpenError> {
+    let mut away: Vec<SegmentId> = found.later.iter().chain(&found.dirty).copied().collect();
+    away.sort_unstable();
+    for id in away.iter().rev() {
+        let path = directory.segment(*id);
+        let moved = directory.move_to_quarantine(&path, &format!("epoch-{}", manifest.epoch));
+        let moved = moved.map_err(|source| IoError::new("move away", path, source))?;
+        report.quarantined.push(moved);
+    }
+    let mut next = found.end.map_or(Some(SegmentId::FIRST), |end| end.header.segment.next());
+    let mut usable = Vec::new();
+    for header in &found.spares {
+        let path = directory.segment(header.segment);
+        let shared = open_regular(&path, false).and_then(|file| has_other_names(&file));
+        let shared = shared.map_err(|source| IoError::new("look at", &path, source))?;
+        if next == Some(header.segment) && !shared {
+            usable.push(*header);
+            next = header.segment.next();
+        } else {
+            // Prepared for a place that is not next any more, or not ours alone to write: there
+            // is nothing in it.
+            fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+        }
+    }
+    let (_, temporary) =
+        directory.list().map_err(|source| IoError::new("list", directory.segments(), source))?;
+    for path in temporary {
+        fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+    }
+    Ok(usable)
+}
+
+/// Removes what retention has dropped, where a crash or an error has left it.
+pub(super) fn remove_below(
+    directory: &Directory,
+    ids: &[SegmentId],
+    floor: SegmentId,
+) -> Result<(), OpenError> {
+    for id in ids.iter().filter(|id| **id < floor) {
+        let path = directory.segment(*id);
+        fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What there is, and what is wrong with it. Nothing here writes.
+
+use std::path::Path;
+use std::time::Instant;
+
+use factlog_codec::{
+    Catalog, CatalogError, Manifest, ManifestError, Place, Position, SegmentId, Sequence,
+};
+
+use crate::log::disk::{Directory, FileSystem, Slots, Suitability, read_catalog};
+use crate::log::error::OpenError;
+use crate::log::fault::IoError;
+use crate::log::options::Options;
+use crate::log::recovery::{Begin, Found, Verdict, gather};
+use crate::log::report::{Damage, DamageReason, RecoveryOutcome, RecoveryReport};
+
+/// Manifest and segments; `None` if there is no log.
+pub(super) fn read_names(
+    directory: &Directory,
+) -> Result<Option<(Manifest, Slots, Vec<SegmentId>)>, OpenError> {
+    let root = directory.root();
+    let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
+    let slots = Slots::read(directory).map_err(io("read the manifest in"))?;
+    let (ids, _) = directory.list().map_err(io("list"))?;
+    // What this version cannot read is not overruled by an older slot beside it.
+    if let Some(error @ (ManifestError::Version(_) | ManifestError::Descriptor)) = slots.error() {
+        return Err(OpenError::Manifest(root.to_path_buf(), error));
+    }
+    match slots.newest() {
+        Some((_, manifest)) => {
+            let manifest = manifest.clone();
+            Ok(Some((manifest, slots, ids)))
+        }
+        None => match slots.error() {
+            Some(error) => Err(OpenError::Manifest(root.to_path_buf(), error)),
+            None if ids.is_empty() => Ok(None),
+            None => Err(OpenError::Manifest(root.to_path_buf(), ManifestError::Short)),
+        },
+    }
+}
+
+pub(super) fn new_manifest(bits: u8) -> Result<Manifest, OpenError> {
+    Ok(Manifest {
+        generation: 0,
+        log: Found::new_log()?,
+        history: Found::new_history()?,
+        bits,
+        epoch: factlog_codec::Epoch::new(0),
+        floor: SegmentId::FIRST,
+        checkpoint: Position::ZERO,
+        checkpoint_sequence: Sequence::FIRST,
+        clean: false,
+        lineage: Vec::new(),
+    })
+}
+
+/// Where the log begins: with its first segment, or with what the catalog says.
+///
+/// A catalog above the manifest's floor was written just before a crash, and its floor holds.
+pub(super) fn read_begin(directory: &Directory, manifest: &Manifest) -> Result<Begin, OpenError> {
+    let path = directory.catalog();
+    let bytes = read_catalog(directory)
+        .map_err(|source| IoError::new("read the catalog", &path, source))?;
+    let refuse = |error| OpenError::Catalog(path.clone(), error);
+    let Some(bytes) = bytes else {
+        return if manifest.floor > SegmentId::FIRST {
+            Err(refuse(CatalogError::Short))
+        } else {
+            Ok(Begin::default())
+        };
+    };
+    let (catalog, entries) = Catalog::decode(&bytes).map_err(refuse)?;
+    if catalog.log != manifest.log || catalog.floor < manifest.floor {
+        return Err(refuse(CatalogError::Foreign));
+    }
+    let mut begin = Begin { catalog: Some(catalog), ..Begin::default() };
+    begin.replay.begin_with(entries).map_err(refuse)?;
+    Ok(begin)
+}
+
+pub(super) fn gather_with(
+    directory: &Directory,
+    manifest: &Manifest,
+    begin: Begin,
+    ids: &[SegmentId],
+    options: &mut Options,
+) -> Result<Found, OpenError> {
+    match &mut options.progress {
+        Some(progress) => gather(directory, manifest, begin, ids, progress),
+        None => gather(directory, manifest, begin, ids, &mut |_| {}),
+    }
+}
+
+/// A log can be written only where a full disk is an error, and locks and mappings hold.
+pub(super) fn check_file_system(root: &Path, network: bool) -> Result<(), OpenError> {
+    let existing = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let file_system = FileSystem::of(existing)
+        .map_err(|source| IoError::new("ask for the file system of", existing, source))?;
+    match file_system.suitability() {
+        Suitability::Good => Ok(()),
+        Suitability::CopyOnWrite => {
+            Err(OpenError::CopyOnWrite { path: root.to_path_buf(), file_system })
+        }
+        Suitability::Network if network => Ok(()),
+        Suitability::Network => Err(OpenError::Network { path: root.to_path_buf(), file_system }),
+    }
+}
+
+pub(super) fn check_drift(found: &Found, options: &Options) -> Result<(), OpenError> {
+    for event in &options.types {
+        for known in found.replay.types.iter() {
+            event.matches(known.key()).map_err(OpenError::Drift)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn damage_of(directory: &Directory, manifest: &Manifest, found: &Found) -> Damage {
+    let stop = factlog_codec::Stop {
+        offset: 0,
+        reason: factlog_codec::StopReason::Frame(factlog_codec::FrameError::Empty),
+    };
+    Damage {
+        directory: directory.root().to_path_buf(),
+        place: Place::of(found.facts.end, manifest.bits),
+        reason: found.damage.unwrap_or(DamageReason::Lost(stop)),
+        durable: found.facts.durable,
+        next_sequence: found.next,
+        bits: manifest.bits,
+    }
+}
+
+pub(super) fn report_of(
+    manifest: &Manifest,
+    slots: &Slots,
+    found: &Found,
+    verdict: Verdict,
+    began: Instant,
+) -> RecoveryReport {
+    RecoveryReport {
+        outcome: match verdict {
+            Verdict::Clean if manifest.clean && manifest.checkpoint == found.facts.end => {
+                RecoveryOutcome::ClosedCleanly
+            }
+            Verdict::Clean => RecoveryOutcome::Clean,
+            Verdict::Torn => RecoveryOutcome::Torn,
+            Verdict::Damaged => RecoveryOutcome::Damaged,
+        },
+        segments: u32::try_from(found.segments.len()).unwrap_or(u32::MAX),
+        frames: found.frames,
+        bytes: found.bytes,
+        next_sequence: found.next,
+        end: Place::of(found.facts.end, manifest.bits),
+        durable: found.facts.durable,
+        cut: found.cut.clone(),
+        quarantined: Vec::new(),
+        manifest: slots.error(),
+        damage: None,
+        epoch: manifest.epoch,
+        elapsed: began.elapsed(),
+    }
+}

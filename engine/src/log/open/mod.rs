@@ -1,0 +1,235 @@
+//! Opening: facts are gathered, a verdict is taken, and only then anything is written.
+//!
+//! - `facts`: what there is: manifest, catalog, segments, and what is wrong with them
+//! - `clear`: what is behind the end is put aside, what is below the floor removed
+//! - `take_up`: the segment in which the new epoch writes
+
+mod clear;
+mod facts;
+mod take_up;
+
+use std::path::Path;
+use std::time::Instant;
+
+use factlog_codec::Position;
+
+use super::clock::{CounterClock, FrameClock};
+use super::conductor::{Conductor, Plan};
+use super::cursor::Log;
+use super::disk::{Directory, Lock, LockError, Slots};
+use super::durability::{Background, Durability};
+use super::error::OpenError;
+use super::fault::IoError;
+use super::fork::ForkGuard;
+use super::frontier::{Activity, Frontier};
+use super::holds::Holds;
+use super::keeper::Keeper;
+use super::map_cache::MapCache;
+use super::options::Options;
+use super::recovery::{Found, Verdict, decide};
+use super::report::{RecoveryOutcome, RecoveryReport};
+use super::segment::SegmentSet;
+use super::shared::{Counters, Poison, Shared};
+use super::wait::Herald;
+use super::writer::active::EngineFrame;
+use super::writer::{Writer, WriterParts};
+use crate::sync::{Arc, Mutex};
+use clear::{clear_away, remove_below};
+use facts::{
+    check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin, read_names,
+    report_of,
+};
+use take_up::{open_prepared, take_up};
+
+impl Options {
+    /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
+    /// has left is recovered; [`Writer::recovery`] says what was found.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. If the log is damaged, nothing was changed.
+    pub fn open(self, directory: impl AsRef<Path>) -> Result<Writer, OpenError> {
+        let bits = self.segment_bits().map_err(OpenError::Option)?;
+        for_writing(directory.as_ref(), self, bits)
+    }
+
+    /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
+    /// taken. What a writer elsewhere adds later is not seen.
+    ///
+    /// A damaged log is opened up to the damage; [`Log::recovery`] says so.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
+        for_reading(directory.as_ref(), self)
+    }
+}
+
+/// Opens for reading only. Writes nothing.
+fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
+    let began = Instant::now();
+    let directory = Directory::new(root);
+    let Some((manifest, slots, ids)) = read_names(&directory)? else {
+        return Err(OpenError::NoLog(root.to_path_buf()));
+    };
+    let begin = read_begin(&directory, &manifest)?;
+    let mut found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
+    let Some(end) = found.end else {
+        return match found.damage {
+            Some(_) if decide(&found.facts) == Verdict::Damaged => {
+                Err(OpenError::Damaged(Box::new(damage_of(&directory, &manifest, &found))))
+            }
+            _ => Err(OpenError::NoLog(root.to_path_buf())),
+        };
+    };
+    check_drift(&found, &options)?;
+    let verdict = decide(&found.facts);
+    let mut report = report_of(&manifest, &slots, &found, verdict, began);
+    if verdict == Verdict::Damaged {
+        report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));
+    }
+    report.epoch = found.epoch;
+    let position = Position::new(end.header.segment, end.offset, manifest.bits);
+    let keeper = Keeper::new(manifest.clone(), None);
+    let shared = make_shared(directory, keeper, &mut found, position, report, &options);
+    shared.frontier.set_activity(Activity::Closed);
+    Ok(Log::new(shared))
+}
+
+/// Opens for writing: takes the lock, recovers, and begins an epoch.
+fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
+    let began = Instant::now();
+    let directory = Directory::new(root);
+    check_file_system(root, options.network)?;
+    let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
+    directory.create().map_err(io("make the directory"))?;
+    let lock = Lock::take(&directory).map_err(|error| match error {
+        LockError::Held => OpenError::Locked(root.to_path_buf()),
+        LockError::Io(source) => OpenError::Io(IoError::new("lock", directory.lock(), source)),
+    })?;
+    let (mut manifest, slots, ids, created) = match read_names(&directory)? {
+        Some((manifest, slots, ids)) => (manifest, slots, ids, false),
+        None => {
+            let manifest = new_manifest(bits)?;
+            let slots = Slots::read(&directory).map_err(io("read the manifest in"))?;
+            (manifest, slots, Vec::new(), true)
+        }
+    };
+    let mut manifest_file = slots.writer(&directory);
+
+    let begin = read_begin(&directory, &manifest)?;
+    let floor = begin.floor();
+    let mut found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
+    let verdict = decide(&found.facts);
+    if verdict == Verdict::Damaged {
+        return Err(OpenError::Damaged(Box::new(damage_of(&directory, &manifest, &found))));
+    }
+    check_drift(&found, &options)?;
+
+    // The verdict is applied from here on.
+    let mut report = report_of(&manifest, &slots, &found, verdict, began);
+    manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
+    manifest.history = Found::new_history()?;
+    manifest.generation += 1;
+    manifest.clean = false;
+    manifest.floor = floor;
+    manifest_file.write(&manifest).map_err(io("write a manifest in"))?;
+    report.epoch = manifest.epoch;
+    if created {
+        report.outcome = RecoveryOutcome::Created;
+    }
+    remove_below(&directory, &ids, floor)?;
+    let spares = clear_away(&directory, &manifest, &found, &mut report)?;
+
+    let history = manifest.history;
+    let mut clock = match options.clock.take() {
+        Some(clock) => FrameClock::Own(clock),
+        None => FrameClock::Fast(CounterClock::new()),
+    };
+    let ts = clock.now().max(found.last_ts.saturating_add(1));
+    let frame = EngineFrame {
+        sequence: found.next,
+        ts,
+        epoch: manifest.epoch,
+        durable: found.durable.0,
+        history,
+    };
+    let visible = found
+        .end
+        .map_or(Position::ZERO, |end| Position::new(end.header.segment, end.offset, manifest.bits));
+    let heads = std::mem::take(&mut found.replay.heads);
+    let unproven = std::mem::take(&mut found.unproven);
+    let (epoch, bits) = (manifest.epoch, manifest.bits);
+    let keeper = Keeper::new(manifest, Some(manifest_file));
+    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, &options);
+
+    let mut spares = spares.into_iter();
+    let active = take_up(&shared, &found, &frame, verdict, &mut spares)?;
+    let next = found.next;
+    let end = Position::new(active.id(), active.tail(), bits);
+    shared.frontier.publish(end, next);
+
+    let ready = spares
+        .map(|header| open_prepared(&shared, &header))
+        .collect::<Result<Vec<_>, OpenError>>()?;
+    let last = ready.last().map_or(active.id(), |prepared| prepared.segment.id());
+    let plan = Plan {
+        next: last.next().ok_or(OpenError::Exhausted)?,
+        spare: options.spare_segments,
+        prefault: options.prefault,
+    };
+    let durability = Arc::new(Durability::new(&shared, unproven));
+    let tended = active.tended();
+    let conductor =
+        Conductor::start(&shared, plan, ready, Some(tended)).map_err(io("start a thread for"))?;
+    let background = Background::start(&durability).map_err(io("start a thread for"))?;
+    let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
+    Ok(Writer::new(WriterParts {
+        fork: ForkGuard::new().map_err(io("watch for forks of"))?,
+        epoch,
+        history,
+        last_ts: ts,
+        shared,
+        active,
+        heads,
+        next,
+        clock,
+        conductor,
+        durability,
+        background,
+        herald,
+        lock,
+    }))
+}
+
+fn make_shared(
+    directory: Directory,
+    keeper: Keeper,
+    found: &mut Found,
+    visible: Position,
+    report: RecoveryReport,
+    options: &Options,
+) -> Arc<Shared> {
+    let manifest = keeper.manifest().clone();
+    let segments = SegmentSet::default();
+    for segment in &found.segments {
+        segments.push(Arc::clone(segment));
+    }
+    let (durable, below) = found.durable;
+    Arc::new(Shared {
+        directory,
+        bits: manifest.bits,
+        log: manifest.log,
+        frontier: Frontier::new(visible, found.next, durable, below),
+        segments,
+        maps: MapCache::new(options.mapped_segments),
+        holds: Holds::new(manifest.bits, manifest.floor),
+        keeper: Mutex::new(keeper),
+        types: std::mem::take(&mut found.replay.types),
+        streams: std::mem::take(&mut found.replay.streams),
+        poison: Poison::default(),
+        counters: Counters::default(),
+        report,
+    })
+}

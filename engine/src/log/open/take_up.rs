@@ -1,0 +1,134 @@
+//! The segment in which the new epoch writes: the last one, or a successor.
+
+use factlog_codec::layout::{FRAME_HEADER, PAGE, segment_size};
+use factlog_codec::{EpochBody, Predecessor, SegmentHeader, SegmentId, Succession};
+
+use crate::log::conductor::Prepared;
+use crate::log::disk::{create_prepared, fill_holes, has_other_names, open_regular};
+use crate::log::error::OpenError;
+use crate::log::fault::IoError;
+use crate::log::map::Mapping;
+use crate::log::recovery::{End, Found, Verdict};
+use crate::log::shared::Shared;
+use crate::log::writer::active::{Active, EngineFrame, Resume};
+use crate::sync::Arc;
+
+/// The segment in which the new epoch writes: the last one, or a successor.
+pub(super) fn take_up(
+    shared: &Arc<Shared>,
+    found: &Found,
+    frame: &EngineFrame,
+    verdict: Verdict,
+    spares: &mut impl Iterator<Item = SegmentHeader>,
+) -> Result<Active, OpenError> {
+    let Some(end) = &found.end else {
+        let before = Predecessor {
+            segment: SegmentId::NONE,
+            end: 0,
+            fold: factlog_codec::Fold::default(),
+            why: Succession::First,
+        };
+        return succeed(shared, frame, SegmentId::FIRST, before, spares);
+    };
+    if verdict == Verdict::Clean
+        && let Some(active) = go_on(shared, found, end, frame)?
+    {
+        return Ok(active);
+    }
+    let torn = verdict == Verdict::Torn;
+    let before = Predecessor {
+        segment: end.header.segment,
+        end: end.offset,
+        fold: end.fold,
+        why: if torn { Succession::TornTail } else { Succession::Full },
+    };
+    let id = end.header.segment.next().ok_or(OpenError::Exhausted)?;
+    let active = succeed(shared, frame, id, before, spares)?;
+    if let Some(last) = found.segments.last() {
+        last.hand_over(end.offset, active.segment());
+    }
+    Ok(active)
+}
+
+/// Goes on in the last segment, if there is room and nobody else has the file.
+pub(super) fn go_on(
+    shared: &Arc<Shared>,
+    found: &Found,
+    end: &End,
+    frame: &EngineFrame,
+) -> Result<Option<Active>, OpenError> {
+    let Some(segment) = found.segments.last() else { return Ok(None) };
+    let path = shared.directory.segment(end.header.segment);
+    let io = |source| OpenError::Io(IoError::new("open the segment", &path, source));
+    let size = segment_size(end.header.bits);
+    let room = (size - PAGE).saturating_sub(end.offset as usize);
+    if end.sealed || room < FRAME_HEADER + EpochBody::LEN {
+        return Ok(None);
+    }
+    let file = open_regular(&path, true).map_err(io)?;
+    if has_other_names(&file).map_err(io)? {
+        return Ok(None);
+    }
+    fill_holes(&file, size).map_err(io)?;
+    let (mapping, half) =
+        Mapping::writable(&file, size, end.offset as usize, size - PAGE).map_err(io)?;
+    segment.share(&mapping);
+    let resume = Resume {
+        fold: end.fold,
+        frames: end.frames,
+        first_sequence: end.first_sequence,
+        first_ts: end.first_ts,
+        last_ts: found.last_ts,
+    };
+    let mut active = Active::resume(Arc::clone(segment), mapping, half, file, resume);
+    active.write_epoch(frame);
+    Ok(Some(active))
+}
+
+/// Takes the next segment into use. Its SEGOPEN is durable before anybody relies on it.
+pub(super) fn succeed(
+    shared: &Arc<Shared>,
+    frame: &EngineFrame,
+    id: SegmentId,
+    before: Predecessor,
+    spares: &mut impl Iterator<Item = SegmentHeader>,
+) -> Result<Active, OpenError> {
+    let prepared = match spares.next() {
+        Some(header) => open_prepared(shared, &header)?,
+        None => {
+            let path = shared.directory.segment(id);
+            let io = |source| OpenError::Io(IoError::new("prepare the segment", &path, source));
+            let mut salt = [0; 8];
+            getrandom::fill(&mut salt).map_err(std::io::Error::other).map_err(io)?;
+            let header = SegmentHeader {
+                log: shared.log,
+                segment: id,
+                bits: shared.bits,
+                generation: 1,
+                salt: u64::from_le_bytes(salt),
+            };
+            let file = create_prepared(&shared.directory, &header).map_err(io)?;
+            Prepared::map(&header, file).map_err(io)?
+        }
+    };
+    shared.segments.push(Arc::clone(&prepared.segment));
+    let mut active = Active::from_prepared(prepared);
+    active.write_segopen(shared, frame, before);
+    let (file, mapping) = active.file_and_mapping();
+    mapping.flush().and_then(|()| file.sync_data()).map_err(|source| {
+        IoError::new("make durable the segment", shared.directory.segment(id), source)
+    })?;
+    Ok(active)
+}
+
+pub(super) fn open_prepared(
+    shared: &Arc<Shared>,
+    header: &SegmentHeader,
+) -> Result<Prepared, OpenError> {
+    let path = shared.directory.segment(header.segment);
+    let opened = open_regular(&path, true).and_then(|file| {
+        fill_holes(&file, segment_size(header.bits))?;
+        Prepared::map(header, file)
+    });
+    opened.map_err(|source| OpenError::Io(IoError::new("map the segment", path, source)))
+}

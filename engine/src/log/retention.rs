@@ -1,0 +1,282 @@
+//! Retention: whole segments from the front are dropped, or moved to an archive, when they are
+//! sealed, durable, and held by nobody.
+//!
+//! In this order, so that a crash at any point leaves a log that opens: nobody can hold what is
+//! going; it is in the archive; the catalog has the streams that began there; the manifest has the
+//! floor; the files go. What a crash leaves of the files is removed at the next opening.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use factlog_codec::layout::FIRST_FRAME;
+use factlog_codec::{
+    Catalog, CatalogEntry, Frame, Place, Position, SegOpen, SegmentId, Sequence, Stop, StopReason,
+    Walk,
+};
+
+use super::disk::{
+    SegmentBytes, archive_file, read_catalog, read_segment, sync_directory, write_catalog,
+};
+use super::error::{ReadError, RetainError};
+use super::fault::{IoError, ItemFault};
+use super::recovery::Replay;
+use super::segment::Segment;
+use super::shared::Shared;
+use crate::sync::{Arc, PoisonError};
+
+/// How much of a log is to be kept, and what becomes of the rest.
+///
+/// Only whole segments go, only sealed and durable ones, and only below everything that is held:
+/// every cursor holds what it has not read yet.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    keep: Keep,
+    archive: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Keep {
+    From(Sequence),
+    Since(u64),
+    Segments(usize),
+    Bytes(u64),
+}
+
+impl Retention {
+    const fn new(keep: Keep) -> Self {
+        Self { keep, archive: None }
+    }
+
+    /// Keeps this event and all after it.
+    pub const fn keep_from(sequence: Sequence) -> Self {
+        Self::new(Keep::From(sequence))
+    }
+
+    /// Keeps what was written at or after this time, in nanoseconds since the Unix epoch.
+    ///
+    /// A segment's age is that of the wall clock when the next one was begun, not that of frames:
+    /// those never go back, so one wrong clock would make all that follows look young.
+    pub const fn keep_since(time: u64) -> Self {
+        Self::new(Keep::Since(time))
+    }
+
+    /// Keeps the newest segments, at least one.
+    pub const fn keep_segments(count: usize) -> Self {
+        Self::new(Keep::Segments(count))
+    }
+
+    /// Keeps as many of the newest segments as have at most so many bytes, at least one.
+    pub const fn keep_bytes(bytes: u64) -> Self {
+        Self::new(Keep::Bytes(bytes))
+    }
+
+    /// Segments are put into this folder before they go: by another name for the file where that
+    /// is possible, else by a copy. They can be read there one by one.
+    #[must_use]
+    pub fn archive(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.archive = Some(folder.into());
+        self
+    }
+
+    /// The first segment to keep.
+    fn first_kept(&self, shared: &Shared) -> SegmentId {
+        let segments = shared.segments.in_use();
+        let Some(last) = segments.last() else { return SegmentId::FIRST };
+        let at = match self.keep {
+            Keep::From(wanted) => {
+                let after = |segment: &Arc<Segment>| {
+                    segment.index().first().is_some_and(|first| first.sequence > wanted)
+                };
+                segments.iter().position(after).unwrap_or(segments.len()).saturating_sub(1)
+            }
+            Keep::Since(time) => {
+                // A segment had ended when any later one was begun: one clock that was wrong
+                // does not count once it is right again.
+                let mut ended = u64::MAX;
+                let young = segments.iter().rposition(|segment| {
+                    let old = ended < time;
+                    ended = ended.min(segment.opened());
+                    old
+                });
+                young.map_or(0, |old| old + 1)
+            }
+            Keep::Segments(count) => segments.len().saturating_sub(count.max(1)),
+            Keep::Bytes(bytes) => {
+                let count = usize::try_from(bytes >> shared.bits).unwrap_or(usize::MAX);
+                segments.len().saturating_sub(count.max(1))
+            }
+        };
+        segments.get(at).map_or(last.id(), |segment| segment.id())
+    }
+}
+
+/// What retention has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retained {
+    /// How many segments went.
+    pub dropped: u32,
+    /// The oldest event that is left, or the next one to come.
+    pub oldest: Sequence,
+    /// What would have gone as well, were it not held: the sequence from which on it is.
+    pub held: Option<Sequence>,
+    /// Files that could not be removed, and why. They are no part of the log any more, and are
+    /// removed when it is opened the next time.
+    pub left: Vec<(PathBuf, String)>,
+}
+
+/// Drops what `retention` does not keep.
+pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, RetainError> {
+    let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = shared.holds.floor();
+    let mut target = retention.first_kept(shared);
+    // Only what is sealed and durable may go.
+    target = target.min(shared.frontier.durable().segment(shared.bits));
+    let mut held = None;
+    while target > before {
+        match shared.holds.raise(target) {
+            Ok(()) => break,
+            Err(segment) => {
+                held = shared.holds.held().oldest.map(|(_, next)| next);
+                target = segment;
+            }
+        }
+    }
+    let mut retained = Retained { dropped: 0, oldest: shared.oldest(), held, left: Vec::new() };
+    if target <= before {
+        return Ok(retained);
+    }
+    // Until the catalog is there, everything can still be as it was.
+    let io = |action| {
+        move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
+    };
+    let root = shared.directory.root();
+    let prepared = (|| {
+        if let Some(folder) = &retention.archive {
+            for segment in shared.segments.below(target) {
+                let path = shared.directory.segment(segment.id());
+                archive_file(&path, folder).map_err(|error| io("archive")(&path, error))?;
+            }
+            sync_directory(folder).map_err(|error| io("make durable")(folder, error))?;
+        }
+        let (catalog, entries) = catalog_at(shared, before, target)?;
+        write_catalog(&shared.directory, &catalog.encode(&entries), &entries)
+            .map_err(|error| io("write the catalog of")(root, error))
+    })();
+    if let Err(error) = prepared {
+        shared.holds.lower(before);
+        return Err(error);
+    }
+    // From here on the floor stands, whether or not the manifest says so.
+    let noted = keeper.raise_floor(target);
+    let gone = shared.segments.remove_below(target);
+    shared.maps.forget_below(target);
+    if noted.is_ok() {
+        for segment in &gone {
+            let path = shared.directory.segment(segment.id());
+            if let Err(error) = fs::remove_file(&path) {
+                retained.left.push((path, error.to_string()));
+            }
+        }
+        let segments = shared.directory.segments();
+        if let Err(error) = sync_directory(&segments) {
+            retained.left.push((segments, error.to_string()));
+        }
+    }
+    noted.map_err(|error| io("write a manifest in")(root, error))?;
+    retained.dropped = u32::try_from(gone.len()).unwrap_or(u32::MAX);
+    retained.oldest = shared.oldest();
+    Ok(retained)
+}
+
+/// The catalog of everything below `target`: what the present one says, and what stands in the
+/// segments from `before` on, which are read and verified once more.
+fn catalog_at(
+    shared: &Shared,
+    before: SegmentId,
+    target: SegmentId,
+) -> Result<(Catalog, Vec<u8>), RetainError> {
+    let io = |path: PathBuf, source: io::Error| {
+        RetainError::Io(Arc::new(IoError::new("read", path, source)))
+    };
+    let mut replay = Replay::default();
+    if before > SegmentId::FIRST {
+        let path = shared.directory.catalog();
+        let bytes = read_catalog(&shared.directory).map_err(|error| io(path.clone(), error))?;
+        let bytes = bytes.ok_or_else(|| io(path, io::ErrorKind::NotFound.into()))?;
+        let (_, entries) = Catalog::decode(&bytes).map_err(RetainError::Catalog)?;
+        replay.begin_with(entries).map_err(RetainError::Catalog)?;
+    }
+    let mut buffer = SegmentBytes::default();
+    for segment in shared.segments.below(target) {
+        read_segment(&shared.directory, segment.id(), 1 << shared.bits, &mut buffer)
+            .map_err(|error| io(shared.directory.segment(segment.id()), error))?;
+        take_in(&mut replay, shared, &segment, buffer.all())?;
+    }
+    let first = shared.segments.get(target).ok_or(ReadError::Missing(target))?;
+    read_segment(&shared.directory, target, 1 << shared.bits, &mut buffer)
+        .map_err(|error| io(shared.directory.segment(target), error))?;
+    let (open, sequence) = opening(&first, buffer.all())?;
+    let mut entries = Vec::new();
+    for (number, head) in (1..).zip(&replay.heads) {
+        let number = factlog_codec::StreamNumber::new(number);
+        let Some(name) = replay.streams.name(number) else { break };
+        let entry = CatalogEntry {
+            name: name.clone(),
+            version: head.version,
+            position: head.position,
+            index: head.index,
+        };
+        entry.encode(&mut entries);
+    }
+    let catalog = Catalog {
+        log: shared.log,
+        floor: target,
+        sequence,
+        before_end: open.before.end,
+        before_fold: open.before.fold,
+        streams: replay.heads.len() as u64,
+    };
+    Ok((catalog, entries))
+}
+
+/// The SEGOPEN of a segment, and the sequence that it begins with.
+fn opening(segment: &Segment, bytes: &[u8]) -> Result<(SegOpen, Sequence), ReadError> {
+    let rest = bytes.get(FIRST_FRAME as usize..).unwrap_or(&[]);
+    let frame = Frame::parse(segment.key(), FIRST_FRAME, rest).map_err(|error| {
+        let stop = Stop { offset: FIRST_FRAME, reason: StopReason::Frame(error) };
+        ReadError::Frame(segment.id(), stop)
+    })?;
+    let (open, _) = SegOpen::decode(&frame)
+        .map_err(|_| ReadError::Items(segment.place(FIRST_FRAME), ItemFault::SegOpen))?;
+    Ok((open, frame.header.sequence))
+}
+
+/// Takes in all frames of a segment that has ended.
+fn take_in(
+    replay: &mut Replay,
+    shared: &Shared,
+    segment: &Segment,
+    bytes: &[u8],
+) -> Result<(), ReadError> {
+    let id = segment.id();
+    let end = segment.end().ok_or(ReadError::Missing(id))?;
+    let (_, sequence) = opening(segment, bytes)?;
+    let bytes = bytes.get(..end as usize).unwrap_or(bytes);
+    let mut walk = Walk::new(segment.key(), bytes, Some(sequence));
+    while walk.state().offset < end {
+        let frame = walk.next_frame().map_err(|stop| ReadError::Frame(id, stop))?;
+        let offset = frame.header.offset;
+        let position = Position::new(id, offset, shared.bits);
+        let taken = if offset == FIRST_FRAME {
+            SegOpen::decode(&frame)
+                .map_err(|_| ItemFault::SegOpen)
+                .and_then(|(open, types)| replay.enter_segment(&open, types))
+        } else {
+            replay.absorb(&frame, position)
+        };
+        taken.map_err(|fault| ReadError::Items(Place { segment: id, offset }, fault))?;
+    }
+    Ok(())
+}
