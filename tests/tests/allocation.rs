@@ -62,9 +62,9 @@ fn does_the_writer_allocate_once_it_is_warm() {
     for _ in 0..2_000 {
         round(&mut writer);
     }
+    let counted = allocations() - before;
     let factlog::Stats { rollovers, stalls, .. } = writer.log().stats();
     assert!(rollovers > 2, "the test must roll over");
-    let counted = allocations() - before;
     // A queue that takes ended segments over makes a block for every 31 of them.
     let allowed = 1 + rollovers / 31 + 64 * stalls;
     println!("{counted} allocations, {rollovers} rollovers, {stalls} of them had to wait");

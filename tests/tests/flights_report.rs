@@ -61,6 +61,7 @@ impl Views {
             aircraft: &self.aircraft,
             events: 80_491,
             append_events_per_second: None,
+            append_to_board: None,
             replay_events_per_second: 1_234_567.8,
             log_bytes: 10_000_000,
             live_equals_replay: true,
@@ -189,13 +190,20 @@ fn does_the_json_have_its_keys_and_no_others() {
         "departed_by_airport": {"EWR": 9655, "JFK": 9061, "LGA": 7767},
         "cancelled_by_airport": {"EWR": 238, "JFK": 100, "LGA": 183},
         "departure_delay_minutes": 265801, "events": 80491,
-        "append_events_per_second": null, "replay_events_per_second": 1234568.0,
+        "append_events_per_second": null,
+        "append_to_board_p50_us": null, "append_to_board_p99_us": null, "replay_events_per_second": 1234568.0,
         "log_bytes": 10000000, "live_equals_replay": true,
     });
     assert_eq!(object, expected);
-    let rated = Report { append_events_per_second: Some(10.4), ..views.report() };
+    let rated = Report {
+        append_events_per_second: Some(10.4),
+        append_to_board: Some((12.3, 4567.8)),
+        ..views.report()
+    };
+    assert!(rated.to_page().contains("12 us, of 99 in 100 at most 4,568 us"));
     let object: Value = serde_json::from_str(&rated.to_json()).unwrap();
     assert_eq!(object["append_events_per_second"], json!(10.0));
+    assert_eq!(object["append_to_board_p99_us"], json!(4568.0));
 }
 
 #[test]

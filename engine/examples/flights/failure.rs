@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use factlog::{
-    AppendError, Damage, OpenError, ReadError, SeekError, Sequence, StreamKeyError, SyncError,
-    ViewError,
+    AppendError, Damage, IoError, OpenError, ReadError, SeekError, Sequence, StreamKeyError,
+    SyncError, ViewError,
 };
 
 use super::input::InputError;
@@ -23,6 +23,9 @@ pub(crate) enum Failure {
         sequence: Sequence,
     },
     Append(AppendError),
+    /// A submission was not taken, or not answered: why.
+    Submit(String),
+    Io(IoError),
     Sync(SyncError),
     Seek(SeekError),
     Read(ReadError),
@@ -62,6 +65,8 @@ impl fmt::Display for Failure {
                 directory.display()
             ),
             Self::Append(error) => error.fmt(f),
+            Self::Submit(why) => f.write_str(why),
+            Self::Io(error) => error.fmt(f),
             Self::Sync(error) => error.fmt(f),
             Self::Seek(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
@@ -91,7 +96,7 @@ macro_rules! from {
 from!(
     Input(InputError),
     Open(OpenError),
-    Append(AppendError),
+    Io(IoError),
     Sync(SyncError),
     Seek(SeekError),
     Read(ReadError),

@@ -1,10 +1,10 @@
 //! Following the log: three views, each with a cursor on a thread of its own, and all of them
-//! again from the beginning.
+//! again from the beginning. Cursors sleep while nothing comes.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use factlog::{Log, Start, WaitStrategy, Waited};
+use factlog::{Clock, Log, Sequence, Start, SystemClock, WaitStrategy, Waited};
 
 use super::Failure;
 use super::events::{FlightFact, fact};
@@ -49,35 +49,65 @@ impl View for Views {
     }
 }
 
+/// How long it took from an event's commit until the board had it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Latency {
+    /// Of one half, in microseconds, at most this.
+    pub(crate) p50: f64,
+    /// Of 99 in 100, in microseconds, at most this.
+    pub(crate) p99: f64,
+}
+
+impl Latency {
+    /// From all of them, in nanoseconds; `None` if there are none.
+    fn of(mut nanoseconds: Vec<u64>) -> Option<Self> {
+        nanoseconds.sort_unstable();
+        let at = |hundredths: usize| {
+            let index = (nanoseconds.len() * hundredths).div_ceil(100).checked_sub(1)?;
+            nanoseconds.get(index).map(|nanoseconds| *nanoseconds as f64 / 1000.0)
+        };
+        Some(Self { p50: at(50)?, p99: at(99)? })
+    }
+}
+
 /// Three views being folded on three threads.
 pub(crate) struct Followers {
-    airports: JoinHandle<Result<AirportBoard, Failure>>,
+    airports: JoinHandle<Result<(AirportBoard, Option<Latency>), Failure>>,
     carriers: JoinHandle<Result<CarrierDelays, Failure>>,
     aircraft: JoinHandle<Result<AircraftPlaces, Failure>>,
 }
 
 impl Followers {
-    /// Begins to follow, until `events` have been seen.
-    pub(crate) fn start(log: &Log, events: u64) -> Self {
+    /// Begins to follow, until `events` have been seen. The first `have` of them are old.
+    pub(crate) fn start(log: &Log, events: u64, have: u64) -> Self {
+        let board = log.clone();
+        let board = move || {
+            let mut clock = SystemClock;
+            let mut latencies = Vec::new();
+            let view = fold(&board, events, |sequence, committed| {
+                if sequence.get() > have {
+                    latencies.push(clock.now().saturating_sub(committed));
+                }
+            })?;
+            Ok((view, Latency::of(latencies)))
+        };
         Self {
-            airports: spawn(log.clone(), events),
+            airports: std::thread::spawn(board),
             carriers: spawn(log.clone(), events),
             aircraft: spawn(log.clone(), events),
         }
     }
 
     /// What they came to.
-    pub(crate) fn join(self) -> Result<Views, Failure> {
-        Ok(Views {
-            airports: joined(self.airports)?,
-            carriers: joined(self.carriers)?,
-            aircraft: joined(self.aircraft)?,
-        })
+    pub(crate) fn join(self) -> Result<(Views, Option<Latency>), Failure> {
+        let (airports, latency) = joined(self.airports)?;
+        let (carriers, aircraft) = (joined(self.carriers)?, joined(self.aircraft)?);
+        Ok((Views { airports, carriers, aircraft }, latency))
     }
 }
 
 fn spawn<V: View>(log: Log, events: u64) -> JoinHandle<Result<V, Failure>> {
-    std::thread::spawn(move || fold(&log, events))
+    std::thread::spawn(move || fold(&log, events, |_, _| {}))
 }
 
 fn joined<V>(thread: JoinHandle<Result<V, Failure>>) -> Result<V, Failure> {
@@ -87,23 +117,29 @@ fn joined<V>(thread: JoinHandle<Result<V, Failure>>) -> Result<V, Failure> {
     }
 }
 
-/// Folds the first `events` of the log, waiting for those that are not there yet.
-pub(crate) fn fold<V: View>(log: &Log, events: u64) -> Result<V, Failure> {
+/// Folds the first `events` of the log, asleep while there is nothing new. `seen` is told of each
+/// event that was folded: its sequence, and when it was committed.
+pub(crate) fn fold<V: View>(
+    log: &Log,
+    events: u64,
+    mut seen: impl FnMut(Sequence, u64),
+) -> Result<V, Failure> {
     let mut view = V::default();
     let mut cursor = log.cursor(Start::Oldest)?;
-    let mut seen = 0;
-    while seen < events {
+    let mut count = 0;
+    while count < events {
         for event in cursor.poll()? {
             let event = event?;
             if let Some(known) = event.view::<FlightFact>()? {
                 view.apply(&fact(&known));
             }
-            seen += 1;
+            seen(event.sequence(), event.ts());
+            count += 1;
         }
-        if seen < events
-            && cursor.wait(WaitStrategy::Yield, Duration::from_secs(1)) == Waited::Closed
+        if count < events
+            && cursor.wait(WaitStrategy::Park, Duration::from_secs(1)) == Waited::Closed
         {
-            return Err(Failure::Ended { seen, wanted: events });
+            return Err(Failure::Ended { seen: count, wanted: events });
         }
     }
     Ok(view)

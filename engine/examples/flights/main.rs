@@ -1,8 +1,9 @@
 //! The flights that left New York in January 2013 (or another table of flights), as a log of facts.
 //!
-//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. They are appended
-//! in the order of their own time, while three cursors follow on threads of their own: an airport
-//! board, the delays of carriers, where each aircraft is. Then the log is closed, opened again and
+//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads hand
+//! them to the one that writes, those of each aircraft in the order of their own time, while three
+//! parked cursors follow on threads of their own: an airport board, the delays of carriers, where
+//! each aircraft is. Then the log is closed, opened again and
 //! folded from the beginning, and the views are compared whole.
 //!
 //! ```text
@@ -16,6 +17,7 @@ mod events;
 mod failure;
 mod follow;
 mod input;
+mod produce;
 mod report;
 mod views;
 
@@ -24,20 +26,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use factlog::{
-    Expected, Log, Meta, OpenError, Options, RecoveryReport, Sequence, Start, StreamKey, Writer,
-};
+use factlog::{Log, OpenError, Options, RecoveryReport, ThreadOptions, Writer};
 
 use args::{Args, EXIT_USAGE, Parsed, USAGE};
-use events::{FlightFact, stream_of};
+use events::FlightFact;
 use failure::Failure;
-use follow::{Followers, Views, fold};
+use follow::{Followers, Latency, Views, fold};
 use input::Input;
+use produce::{check_prefix, produce, shares};
 use report::{Report, grouped};
 use views::Totals;
 
-/// Facts that are appended together.
-const BATCH: usize = 64;
+/// Submissions that wait for the writer.
+const QUEUE: usize = 64;
 /// How many bad lines are shown; all are counted.
 const BAD_SHOWN: usize = 10;
 
@@ -67,6 +68,7 @@ struct Appended {
     events: u64,
     took: Duration,
     live: Views,
+    latency: Option<Latency>,
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
@@ -86,18 +88,19 @@ fn run(args: &Args) -> Result<(), Failure> {
         // A log that has everything is only read.
         Some(log) => {
             notes.push(found(log.recovery()));
-            Appended { events: 0, took: Duration::ZERO, live: fold(&log, total)? }
+            let live = fold(&log, total, |_, _| {})?;
+            Appended { events: 0, took: Duration::ZERO, live, latency: None }
         }
         None => {
             let writer = open(directory, args.json)?;
             notes.push(found(writer.recovery()));
-            append(writer, &input, args.crash)?
+            append(writer, &input, args, directory)?
         }
     };
 
     let log = Options::new().vocabulary::<FlightFact>().open_read_only(directory)?;
     let began = Instant::now();
-    let replayed: Views = fold(&log, total)?;
+    let replayed: Views = fold(&log, total, |_, _| {})?;
     let replay_seconds = began.elapsed().as_secs_f64();
 
     let Views { airports, carriers, aircraft } = &replayed;
@@ -111,6 +114,7 @@ fn run(args: &Args) -> Result<(), Failure> {
             .then(|| appended.events as f64 / appended.took.as_secs_f64()),
         replay_events_per_second: total as f64 / replay_seconds.max(f64::MIN_POSITIVE),
         log_bytes: log.recovery().bytes,
+        append_to_board: appended.latency.map(|latency| (latency.p50, latency.p99)),
         live_equals_replay: appended.live == replayed,
         notes,
     };
@@ -167,30 +171,8 @@ fn look_first(directory: &Path, input: &Input) -> Result<Option<Log>, Failure> {
     if let Some(damage) = &log.recovery().damage {
         return Err(Failure::Damaged(damage.clone()));
     }
-    let have = check_prefix(&log, input, directory)?;
+    let have = check_prefix(&log, input, &mut shares(input), directory)?;
     Ok((have == input.steps.len() as u64).then_some(log))
-}
-
-/// Holds every event in the log against the input; how many there are.
-fn check_prefix(log: &Log, input: &Input, directory: &Path) -> Result<u64, Failure> {
-    let (last, _) = log.visible();
-    let mut cursor = log.cursor(Start::Oldest)?;
-    let mut steps = input.steps.iter();
-    let mut have = 0;
-    while have < last.get() {
-        for event in cursor.poll()? {
-            let event = event?;
-            let expected =
-                steps.next().map(|step| FlightFact::of(step, &input.flights[step.row as usize]));
-            let stands = event.view::<FlightFact>()?.map(|view| view.to_owned());
-            if expected.is_none() || stands != expected {
-                let directory = directory.to_path_buf();
-                return Err(Failure::OtherTable { directory, sequence: event.sequence() });
-            }
-            have += 1;
-        }
-    }
-    Ok(have)
 }
 
 fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
@@ -207,63 +189,27 @@ fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
 }
 
 /// Appends what is not there yet, while three cursors follow.
-fn append(mut writer: Writer, input: &Input, crash: bool) -> Result<Appended, Failure> {
+fn append(
+    writer: Writer,
+    input: &Input,
+    args: &Args,
+    directory: &Path,
+) -> Result<Appended, Failure> {
     let total = input.steps.len() as u64;
-    let have = writer.next_sequence().before().get();
     let log = writer.log();
-    let followers = Followers::start(&log, total);
-    if crash {
+    let mut shares = shares(input);
+    let have = check_prefix(&log, input, &mut shares, directory)?;
+    let followers = Followers::start(&log, total, have);
+    if args.crash {
         crash_at(&log, have + (total - have) / 2);
     }
-    let streams: Vec<StreamKey> =
-        input.flights.iter().map(stream_of).collect::<Result<_, _>>().map_err(Failure::Stream)?;
-    let links = Links::of(input);
-
+    let thread = writer.spawn(ThreadOptions::new().queue(QUEUE))?;
     let began = Instant::now();
-    let rest = input.steps.get(have as usize..).unwrap_or(&[]);
-    let mut sequence = have as usize;
-    for batch in rest.chunks(BATCH) {
-        let mut transaction = writer.begin()?;
-        for step in batch {
-            let row = step.row as usize;
-            let mut meta = Meta::new().stream(&streams[row], Expected::Any);
-            if let Some(cause) = links.before[sequence] {
-                meta = meta.cause(cause).correlation(links.first[row]);
-            }
-            transaction.append_with(&FlightFact::of(step, &input.flights[row]), meta)?;
-            sequence += 1;
-        }
-        transaction.commit();
-    }
+    produce(input, shares, &thread.producer())?;
     let took = began.elapsed();
-    let live = followers.join()?;
-    writer.close()?;
-    Ok(Appended { events: total - have, took, live })
-}
-
-/// What led to what: a flight's facts follow from each other. The step at index i has sequence
-/// i + 1, in this run and in any that goes on from it.
-struct Links {
-    /// For each step, the fact of the same flight before it.
-    before: Vec<Option<Sequence>>,
-    /// For each flight, its first fact.
-    first: Vec<Sequence>,
-}
-
-impl Links {
-    fn of(input: &Input) -> Self {
-        let mut last = vec![None; input.flights.len()];
-        let mut first = vec![Sequence::ZERO; input.flights.len()];
-        let mut before = Vec::with_capacity(input.steps.len());
-        for (index, step) in input.steps.iter().enumerate() {
-            let (row, sequence) = (step.row as usize, Sequence::new(index as u64 + 1));
-            if last[row].is_none() {
-                first[row] = sequence;
-            }
-            before.push(last[row].replace(sequence));
-        }
-        Self { before, first }
-    }
+    let (live, latency) = followers.join()?;
+    thread.close()?;
+    Ok(Appended { events: total - have, took, live, latency })
 }
 
 /// Kills this process, without warning, when the log has come to `events`: from another thread,

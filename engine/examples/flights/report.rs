@@ -26,6 +26,9 @@ pub(crate) struct Report<'a> {
     pub(crate) events: u64,
     /// How fast they were appended; `None` if there was nothing to append.
     pub(crate) append_events_per_second: Option<f64>,
+    /// How long an event took from its commit to the airport board, in microseconds: half of them
+    /// at most the first, 99 in 100 at most the second.
+    pub(crate) append_to_board: Option<(f64, f64)>,
     /// How fast they were read again from the log.
     pub(crate) replay_events_per_second: f64,
     /// How large the log is.
@@ -65,6 +68,8 @@ impl Report<'_> {
             ("departure_delay_minutes", json!(departure_delay_minutes)),
             ("events", json!(self.events)),
             ("append_events_per_second", json!(self.append_events_per_second.map(f64::round))),
+            ("append_to_board_p50_us", json!(self.append_to_board.map(|(p50, _)| p50.round()))),
+            ("append_to_board_p99_us", json!(self.append_to_board.map(|(_, p99)| p99.round()))),
             ("replay_events_per_second", json!(self.replay_events_per_second.round())),
             ("log_bytes", json!(self.log_bytes)),
             ("live_equals_replay", json!(self.live_equals_replay)),
@@ -172,6 +177,10 @@ impl Report<'_> {
         writeln!(page, "\n{:<20}{}", "events in the log", grouped(self.events))?;
         writeln!(page, "{:<20}{} bytes", "size of the log", grouped(self.log_bytes))?;
         writeln!(page, "{:<20}{appended}", "appended")?;
+        if let Some((p50, p99)) = self.append_to_board {
+            let [p50, p99] = [p50, p99].map(grouped_rate);
+            writeln!(page, "{:<20}{p50} us, of 99 in 100 at most {p99} us", "append to board")?;
+        }
         writeln!(page, "{:<20}{replayed} events/s", "replayed")?;
         writeln!(page, "{:<20}{equal}", "live equals replay")
     }
