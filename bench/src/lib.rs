@@ -98,6 +98,11 @@ impl Bench {
         Self { writer, _directory: directory }
     }
 
+    /// The writer alone, and the directory, which goes when it is dropped.
+    pub fn into_writer(self) -> (Writer, TempDir) {
+        (self.writer, self._directory)
+    }
+
     /// The writer.
     pub fn writer(&mut self) -> &mut Writer {
         &mut self.writer
