@@ -37,7 +37,7 @@ fn publishing(c: &mut Criterion) {
                 let (mut left, mut took) = (calls, Duration::ZERO);
                 while left > 0 {
                     if bench.room(FRAME) == 0 {
-                        drop(cursors);
+                        cursors.clear();
                         bench = Bench::new();
                         cursors = hold(&bench);
                     }

@@ -62,4 +62,6 @@ pub(crate) mod model {
     pub(crate) use super::checked::Tracked;
     pub(crate) use loom::model::Builder;
     pub(crate) use loom::thread::{spawn, yield_now};
+    /// Counts beside the model: loom does not see it.
+    pub(crate) use std::sync::atomic::AtomicUsize as Count;
 }

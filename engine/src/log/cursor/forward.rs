@@ -10,7 +10,7 @@ use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopRea
 use super::event_ref::EventRef;
 use super::hold::Hold;
 use super::start::Start;
-use super::waiting::Waited;
+use super::strategy::Waited;
 use crate::log::error::{ReadError, SeekError};
 use crate::log::fault::{IoError, ItemFault};
 use crate::log::frontier::Activity;

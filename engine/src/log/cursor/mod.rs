@@ -6,7 +6,7 @@
 //! - `forward`: everything from a place on, as it comes
 //! - `hold`: what a reader holds against retention
 //! - `frames`: seeking, and looking at single frames
-//! - `waiting`: until more comes, as a thread or as a task
+//! - `strategy`, `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
 
 mod event_ref;
@@ -15,6 +15,7 @@ mod frames;
 mod hold;
 mod log;
 mod start;
+mod strategy;
 mod stream;
 mod waiting;
 
@@ -23,7 +24,8 @@ pub use forward::{Batch, Cursor};
 pub(in crate::log) use hold::Hold;
 pub use log::Log;
 pub use start::Start;
+pub use strategy::{WaitStrategy, Waited};
 pub use stream::{StreamCursor, StreamHistory};
 #[cfg(feature = "futures")]
 pub use waiting::EventStream;
-pub use waiting::{Readable, WaitStrategy, Waited};
+pub use waiting::Readable;

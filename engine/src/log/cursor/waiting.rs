@@ -6,31 +6,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::forward::Cursor;
+use super::strategy::{WaitStrategy, Waited};
 use crate::sync::spin_loop;
-
-/// How a cursor waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WaitStrategy {
-    /// Looks again at once: the lowest latency, for a core of its own.
-    Spin,
-    /// Lets others run between two looks.
-    Yield,
-    /// Looks for some microseconds, then sleeps until the writer wakes it: costs nothing while
-    /// nothing comes.
-    Park,
-}
-
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
-    /// There is something to read.
-    Ready,
-    /// The time ran out.
-    TimedOut,
-    /// The writer is gone, and everything has been read.
-    Closed,
-}
 
 /// Looks before a parking cursor sleeps: some microseconds, about what a sleep costs.
 const LOOKS: u32 = 256;

@@ -10,15 +10,14 @@ mod retention;
 mod submission;
 mod waiting;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crate::sync::model::Builder;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::sync::model::{Builder, Count};
 
 /// Tries all interleavings of `model` with at most `preemptions` of them forced, and says how
 /// many there were.
 fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let executions = Arc::new(AtomicUsize::new(0));
+    let executions = Arc::new(Count::new(0));
     let count = Arc::clone(&executions);
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);

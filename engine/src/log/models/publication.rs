@@ -1,7 +1,5 @@
 //! Publication: what a cursor sees is whole, frozen, and reached in order.
 
-use std::sync::Arc;
-
 use factlog_codec::{
     LogId, Position, SegmentHeader, SegmentId, Sequence, StreamKey, StreamNumber, StreamVersion,
 };
@@ -13,6 +11,7 @@ use crate::log::segment::Segment;
 use crate::log::stream_table::StreamTable;
 use crate::log::type_table::TypeTable;
 use crate::log::writer::stage::Stage;
+use crate::sync::Arc;
 use crate::sync::model::{Tracked, spawn, yield_now};
 
 const BITS: u8 = 22;

@@ -1,11 +1,10 @@
 //! Retention: what is held is not taken, and what was taken cannot be held.
 
-use std::sync::Arc;
-
 use factlog_codec::{Position, SegmentId, Sequence};
 
 use super::check;
 use crate::log::holds::Holds;
+use crate::sync::Arc;
 use crate::sync::model::{Tracked, spawn};
 
 const BITS: u8 = 22;

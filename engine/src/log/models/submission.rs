@@ -1,15 +1,14 @@
 //! Submission: what was accepted is written, and answered; who waits is woken.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use factlog_codec::Sequence;
 use factlog_codec::types::{EventType, Opaque};
 
 use super::check;
 use crate::log::submit::{Answer, Draft, Handover, Refusal, Refuse};
 use crate::log::writer::Receipt;
-use crate::sync::model::{Tracked, spawn};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::sync::model::{Count, Tracked, spawn};
 
 /// Two producers wait for room in a queue of one place; the consumer sleeps when it is empty.
 #[test]
@@ -44,7 +43,7 @@ fn submission_through_a_full_queue() {
 fn submission_and_close() {
     check("submission and close", 3, || {
         let handover = Arc::new(Handover::new(2));
-        let accepted = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::new(Count::new(0));
         let producers: Vec<_> = (0..2)
             .map(|_| {
                 let (handover, accepted) = (Arc::clone(&handover), Arc::clone(&accepted));

@@ -1,12 +1,11 @@
 //! Sleeping: nobody is forgotten, whatever it waits for.
 
-use std::sync::Arc;
-
 use factlog_codec::{Position, Sequence};
 
 use super::check;
 use crate::log::frontier::{Activity, Frontier};
 use crate::log::wait::Office;
+use crate::sync::Arc;
 use crate::sync::model::spawn;
 
 fn frontier() -> Arc<Frontier> {
