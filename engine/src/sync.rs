@@ -52,7 +52,7 @@ pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
-pub(crate) use barrier::{full_fence, heavy_fence, light_fence};
+pub(crate) use barrier::{full_fence, heavy_fence, light_fence, prepare_fences};
 pub(crate) use std::sync::{Arc, PoisonError, Weak};
 
 #[cfg(all(test, loom))]

@@ -75,7 +75,7 @@ fn child(directory: &Path) {
 }
 
 fn options() -> Options {
-    Options::new().segment_size(4 << 20).spare_segments(1).prefault(1 << 20)
+    Options::new().segment_size(4 << 20).spare_segments(3).prefault(1 << 20)
 }
 
 /// Holds the log against what was seen; both ways through every stream.

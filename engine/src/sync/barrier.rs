@@ -44,6 +44,12 @@ mod real {
         false
     }
 
+    /// Asks the kernel for what the fences need: once for a process, which can take milliseconds
+    /// where it has many threads. So it is done when a log is opened, not at the first event.
+    pub(crate) fn prepare_fences() {
+        asymmetric();
+    }
+
     /// The side that must be fast.
     #[inline]
     pub(crate) fn light_fence() {
@@ -70,6 +76,8 @@ mod real {
 mod real {
     use loom::sync::atomic::{Ordering, fence};
 
+    pub(crate) fn prepare_fences() {}
+
     pub(crate) fn light_fence() {
         fence(Ordering::SeqCst);
     }
@@ -84,4 +92,4 @@ mod real {
     }
 }
 
-pub(crate) use real::{full_fence, heavy_fence, light_fence};
+pub(crate) use real::{full_fence, heavy_fence, light_fence, prepare_fences};

@@ -33,7 +33,7 @@ use super::shared::{Counters, Poison, Shared};
 use super::wait::Herald;
 use super::writer::active::EngineFrame;
 use super::writer::{Writer, WriterParts};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, prepare_fences};
 use clear::{clear_away, remove_below};
 use facts::{
     check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin, read_names,
@@ -100,6 +100,7 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
 /// Opens for writing: takes the lock, recovers, and begins an epoch.
 fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
     let began = Instant::now();
+    prepare_fences();
     let directory = Directory::new(root);
     check_file_system(root, options.network)?;
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
