@@ -4,7 +4,10 @@
 //! parent goes on as if nothing had happened.
 #![cfg(unix)]
 
-use factlog::{AppendError, EventType, Opaque, Options, SyncError};
+use factlog::{
+    AppendError, EventType, Opaque, Options, RetainError, Retention, SubmitError, SyncError,
+    ThreadOptions,
+};
 
 static NOTE: EventType = EventType::opaque("note", 1);
 
@@ -40,4 +43,39 @@ fn does_a_forked_child_get_an_error_and_the_parent_go_on() {
     writer.sync().expect("synced");
     assert_eq!(writer.log().visible().0.get(), 2);
     writer.close().expect("closed");
+}
+
+#[test]
+fn does_a_forked_child_not_wait_for_threads_that_it_does_not_have() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let writer = Options::new().segment_size(4 << 20).open(directory.path()).expect("a log");
+    let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+    let producer = service.producer();
+    let note = |bytes| Opaque::new(&NOTE, bytes);
+    producer.try_submit(note(b"before")).expect("accepted").wait().expect("written");
+
+    // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves by
+    // `_exit`. An alarm ends it should it wait for something.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: sets a timer, nothing else.
+        unsafe { libc::alarm(20) };
+        let submit = matches!(producer.try_submit(note(b"child")), Err(SubmitError::Forked(_)));
+        let retain =
+            matches!(service.retain(&Retention::keep_segments(1)), Err(RetainError::Forked));
+        let close = matches!(service.close(), Err(SyncError::Forked));
+        let code = i32::from(!submit) | (i32::from(!retain) << 1) | (i32::from(!close) << 2);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) };
+    }
+    assert!(child > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: waits for the child that was just made; `status` is a valid place.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
+    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: submit, retain, close got no error");
+    let receipt = producer.try_submit(note(b"after")).expect("accepted").wait().expect("written");
+    assert_eq!(receipt.first.get(), 2);
+    service.close().expect("closed");
 }

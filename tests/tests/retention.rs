@@ -369,11 +369,38 @@ fn can_the_writers_thread_go_on_meanwhile() {
             drop(answer.expect("accepted"));
         }
     });
+    // Readers begin at the oldest event all the while: they always find one.
+    let log = service.log();
+    let stop = std::sync::atomic::AtomicBool::new(false);
     let mut dropped = 0;
-    while !running.is_finished() {
-        let retained = service.retain(&Retention::keep_segments(2)).expect("dropped");
-        dropped += retained.dropped;
-    }
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut begun = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let mut cursor = log.cursor(Start::Oldest).expect("there is an oldest");
+                        let mut next = cursor.next_sequence();
+                        for _ in 0..50 {
+                            let Some(event) = cursor.next_event().expect("held") else { break };
+                            assert_eq!(event.sequence(), next);
+                            next = next.after(1);
+                        }
+                        begun += 1;
+                    }
+                    begun
+                })
+            })
+            .collect();
+        while !running.is_finished() {
+            let retained = service.retain(&Retention::keep_segments(2)).expect("dropped");
+            dropped += retained.dropped;
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.join().expect("no panic") > 0);
+        }
+    });
     running.join().expect("no panic");
     assert!(dropped >= 2);
     let before = contents(&service.log());

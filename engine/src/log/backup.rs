@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use factlog_codec::layout::FIRST_FRAME;
@@ -52,6 +51,8 @@ pub struct BackupProgress {
 pub enum BackupError {
     /// There is something in the directory already.
     NotEmpty(PathBuf),
+    /// Nothing in the log is durable yet: sync it first, or make the backup with the writer.
+    NothingDurable,
     /// The log could not be made durable first.
     Sync(SyncError),
     /// The operating system refused. What was copied so far is left.
@@ -68,6 +69,11 @@ impl fmt::Display for BackupError {
             Self::NotEmpty(path) => {
                 write!(f, "{} is not empty: a backup needs a folder of its own", path.display())
             }
+            Self::NothingDurable => write!(
+                f,
+                "nothing in the log is durable yet: sync it first, or make the backup with the \
+                 writer"
+            ),
             Self::Sync(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::Open(error) => write!(f, "the backup cannot be read: {error}"),
@@ -132,8 +138,8 @@ impl Log {
         mut progress: impl FnMut(BackupProgress),
     ) -> Result<Backup, BackupError> {
         let to = to.as_ref();
-        let target = make_target(to)?;
         let plan = Plan::make(self.shared())?;
+        let target = make_target(to)?;
         plan.copy(self.shared(), &target, &mut progress)?;
         let copy = Options::new().open_read_only(to).map_err(BackupError::Open)?;
         let report = copy.recovery();
@@ -187,11 +193,13 @@ impl Plan {
             let position = first.place(FIRST_FRAME).position(shared.bits);
             Hold::take(shared, position, shared.oldest())
         });
-        let gone = || io("read")(io::Error::other("there is no segment to copy"));
-        let hold = held.ok_or_else(gone)?;
+        let hold = held.ok_or(BackupError::NothingDurable)?;
         let last = end.segment(shared.bits);
         let segments: Vec<_> =
             segments.iter().map(|segment| segment.id()).filter(|id| *id <= last).collect();
+        if segments.is_empty() {
+            return Err(BackupError::NothingDurable);
+        }
         let catalog = read_catalog(&shared.directory).map_err(io("read the catalog of"))?;
         let mut manifest = keeper.manifest().clone();
         manifest.generation = 1;

@@ -178,15 +178,20 @@ impl Conductor {
     pub(crate) fn stop(&mut self) {
         self.office.stop.store(1, Ordering::Release);
         self.wake();
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        let Some(thread) = self.thread.take() else { return };
+        drop(thread.join());
         while self.office.ready.pop().is_some() {}
     }
 
     /// In a forked child the thread does not exist: nothing to end.
     pub(crate) fn forget(&mut self) {
         self.thread = None;
+    }
+}
+
+impl Drop for Conductor {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

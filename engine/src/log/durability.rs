@@ -187,3 +187,9 @@ impl Background {
         self.thread = None;
     }
 }
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

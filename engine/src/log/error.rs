@@ -392,6 +392,8 @@ pub enum RetainError {
     Read(ReadError),
     /// The catalog of what was dropped before cannot be read.
     Catalog(CatalogError),
+    /// This process is a forked child of the one that opened the log.
+    Forked,
 }
 
 impl fmt::Display for RetainError {
@@ -400,6 +402,7 @@ impl fmt::Display for RetainError {
             Self::Io(error) => write!(f, "nothing was dropped: {error}"),
             Self::Read(error) => write!(f, "nothing was dropped: {error}"),
             Self::Catalog(error) => write!(f, "nothing was dropped: {error}"),
+            Self::Forked => AppendError::Forked.fmt(f),
         }
     }
 }
@@ -410,6 +413,7 @@ impl std::error::Error for RetainError {
             Self::Io(error) => Some(&error.source),
             Self::Read(error) => Some(error),
             Self::Catalog(error) => Some(error),
+            Self::Forked => None,
         }
     }
 }

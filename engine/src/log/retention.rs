@@ -128,6 +128,9 @@ pub struct Retained {
 
 /// Drops what `retention` does not keep.
 pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, RetainError> {
+    if shared.fork.is_child() {
+        return Err(RetainError::Forked);
+    }
     let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
     let before = shared.holds.floor();
     let mut target = retention.first_kept(shared);

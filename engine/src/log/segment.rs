@@ -164,8 +164,11 @@ impl SegmentSet {
         segments.get(at).cloned()
     }
 
-    pub(crate) fn first(&self) -> Option<Arc<Segment>> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    /// The first segment at or behind `floor`.
+    pub(crate) fn first(&self, floor: SegmentId) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|segment| segment.id() < floor);
+        segments.get(at).cloned()
     }
 
     /// All segments.

@@ -6,6 +6,7 @@ use factlog_codec::LogId;
 
 use super::disk::Directory;
 use super::fault::IoError;
+use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
 use super::holds::Holds;
 use super::keeper::Keeper;
@@ -20,6 +21,8 @@ use crate::sync::{Arc, Mutex, OnceLock};
 /// One open log.
 pub(crate) struct Shared {
     pub(crate) directory: Directory,
+    /// Which process has opened it.
+    pub(crate) fork: ForkGuard,
     pub(crate) bits: u8,
     pub(crate) log: LogId,
     pub(crate) frontier: Frontier,

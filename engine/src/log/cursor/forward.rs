@@ -20,6 +20,9 @@ use crate::log::shared::Shared;
 use crate::log::wait::WaitList;
 use crate::sync::Arc;
 
+/// How often a cursor is placed anew when retention was faster.
+const TRIES: u32 = 100;
+
 /// A reader's place in the log.
 #[derive(Debug)]
 pub struct Cursor {
@@ -56,11 +59,27 @@ struct Current {
 
 impl Cursor {
     pub(super) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
+        // Retention may take the place before it is held. Then there is a new floor to look at.
+        let mut tries = 0;
+        loop {
+            if let Some(cursor) = Self::try_place(shared, start)? {
+                return Ok(cursor);
+            }
+            tries += 1;
+            if tries == TRIES {
+                return Err(SeekError::BeforeOldest(shared.oldest()));
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The cursor, unless retention was faster.
+    fn try_place(shared: &Arc<Shared>, start: Start) -> Result<Option<Self>, SeekError> {
         let (visible, next) = shared.frontier.visible_pair();
         let position = visible.position();
         let (segment, offset, at, from) = match start {
             Start::Oldest => {
-                let segment = shared.segments.first();
+                let segment = shared.first_segment();
                 let first = segment.as_ref().and_then(|segment| segment.index().first());
                 let oldest = first.map_or(Sequence::FIRST, |entry| entry.sequence);
                 (segment, None, oldest, oldest)
@@ -89,7 +108,7 @@ impl Cursor {
                 }
                 None => {
                     let oldest = shared.oldest();
-                    (shared.segments.first(), None, oldest, oldest)
+                    (shared.first_segment(), None, oldest, oldest)
                 }
             },
         };
@@ -98,10 +117,9 @@ impl Cursor {
         })?;
         // Before the segment is looked at: from here on it stays.
         let begin = segment.place(offset.unwrap_or(FIRST_FRAME)).position(shared.bits);
-        let hold = Hold::take(shared, begin, at)
-            .ok_or_else(|| SeekError::BeforeOldest(shared.oldest()))?;
+        let Some(hold) = Hold::take(shared, begin, at) else { return Ok(None) };
         let mapping = shared.map(&segment)?;
-        Ok(Self {
+        Ok(Some(Self {
             shared: Arc::clone(shared),
             segment,
             mapping,
@@ -115,7 +133,7 @@ impl Cursor {
             },
             hold,
             failed: None,
-        })
+        }))
     }
 
     /// The sequence that comes next.

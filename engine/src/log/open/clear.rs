@@ -1,6 +1,7 @@
 //! Putting aside what is behind the end, removing what is below the floor.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use factlog_codec::{Manifest, SegmentHeader, SegmentId};
 
@@ -45,6 +46,14 @@ pub(super) fn clear_away(
         directory.list().map_err(|source| IoError::new("list", directory.segments(), source))?;
     for path in temporary {
         fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+    }
+    // A catalog that was being written: it means nothing under that name.
+    let path = directory.catalog().with_extension("tmp");
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            return Err(IoError::new("remove", path, source).into());
+        }
+        _ => {}
     }
     Ok(usable)
 }

@@ -8,6 +8,7 @@ mod clear;
 mod facts;
 mod take_up;
 
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
@@ -92,7 +93,8 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     report.epoch = found.epoch;
     let position = Position::new(end.header.segment, end.offset, manifest.bits);
     let keeper = Keeper::new(manifest.clone(), None);
-    let shared = make_shared(directory, keeper, &mut found, position, report, &options);
+    let shared = make_shared(directory, keeper, &mut found, position, report, &options)
+        .map_err(|source| IoError::new("watch for forks of", root, source))?;
     shared.frontier.set_activity(Activity::Closed);
     Ok(Log::new(shared))
 }
@@ -163,7 +165,8 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let unproven = std::mem::take(&mut found.unproven);
     let (epoch, bits) = (manifest.epoch, manifest.bits);
     let keeper = Keeper::new(manifest, Some(manifest_file));
-    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, &options);
+    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, &options)
+        .map_err(io("watch for forks of"))?;
 
     let mut spares = spares.into_iter();
     let active = take_up(&shared, &found, &frame, verdict, &mut spares)?;
@@ -187,7 +190,6 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let background = Background::start(&durability).map_err(io("start a thread for"))?;
     let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
     Ok(Writer::new(WriterParts {
-        fork: ForkGuard::new().map_err(io("watch for forks of"))?,
         epoch,
         history,
         last_ts: ts,
@@ -211,15 +213,16 @@ fn make_shared(
     visible: Position,
     report: RecoveryReport,
     options: &Options,
-) -> Arc<Shared> {
+) -> io::Result<Arc<Shared>> {
     let manifest = keeper.manifest().clone();
     let segments = SegmentSet::default();
     for segment in &found.segments {
         segments.push(Arc::clone(segment));
     }
     let (durable, below) = found.durable;
-    Arc::new(Shared {
+    Ok(Arc::new(Shared {
         directory,
+        fork: ForkGuard::new()?,
         bits: manifest.bits,
         log: manifest.log,
         frontier: Frontier::new(visible, found.next, durable, below),
@@ -232,5 +235,5 @@ fn make_shared(
         poison: Poison::default(),
         counters: Counters::default(),
         report,
-    })
+    }))
 }

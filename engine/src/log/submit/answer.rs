@@ -180,18 +180,19 @@ impl<D: Drafts> Answer<D> {
     }
 
     fn take(&self, waker: Option<&Waker>) -> Option<Result<Receipt, Refused<D>>> {
-        let outcome = {
-            let mut reply = self.slot.reply.lock().unwrap_or_else(PoisonError::into_inner);
-            match reply.outcome.take() {
-                Some(outcome) => outcome,
-                None => {
-                    if let Some(waker) = waker {
-                        reply.waker = Some(waker.clone());
-                    }
-                    return None;
-                }
+        let waker = waker.cloned();
+        let mut reply = self.slot.reply.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match reply.outcome.take() {
+            Some(outcome) => outcome,
+            None => {
+                let before = waker.and_then(|waker| reply.waker.replace(waker));
+                drop(reply);
+                // Not under the lock: it is code of somebody's executor.
+                drop(before);
+                return None;
             }
         };
+        drop(reply);
         Some(outcome.map_err(|reason| {
             let content = self.slot.content.lock().unwrap_or_else(PoisonError::into_inner).take();
             Refused { content, reason }

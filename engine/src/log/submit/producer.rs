@@ -8,6 +8,7 @@ use factlog_codec::types::Encode;
 use super::answer::{Accepted, Answer};
 use super::draft::{Draft, Drafts};
 use super::handover::{Handover, Refuse};
+use crate::log::error::AppendError;
 use crate::log::fault::IoError;
 use crate::log::shared::Shared;
 use crate::sync::Arc;
@@ -23,6 +24,8 @@ pub enum SubmitError<D> {
     Failed(D, Arc<IoError>),
     /// It is larger than a frame may be: most bytes that it may have.
     TooLarge(D, usize),
+    /// This process is a forked child of the one that opened the log: nobody writes here.
+    Forked(D),
 }
 
 impl<D> SubmitError<D> {
@@ -31,6 +34,7 @@ impl<D> SubmitError<D> {
         match self {
             Self::Full(content)
             | Self::Closed(content)
+            | Self::Forked(content)
             | Self::Failed(content, _)
             | Self::TooLarge(content, _) => content,
         }
@@ -44,6 +48,7 @@ impl<D> fmt::Debug for SubmitError<D> {
             Self::Closed(_) => "Closed",
             Self::Failed(..) => "Failed",
             Self::TooLarge(..) => "TooLarge",
+            Self::Forked(_) => "Forked",
         };
         f.debug_tuple(name).finish_non_exhaustive()
     }
@@ -61,6 +66,7 @@ impl<D> fmt::Display for SubmitError<D> {
             Self::Failed(_, cause) => {
                 write!(f, "the log stopped writing ({cause}): open it anew")
             }
+            Self::Forked(_) => AppendError::Forked.fmt(f),
             Self::TooLarge(_, limit) => write!(
                 f,
                 "the submission has more than {limit} bytes: make it smaller, or use larger segments"
@@ -146,6 +152,9 @@ impl Producer {
         drafts: D,
         push: impl FnOnce(&Handover<Accepted>, Accepted) -> Result<(), Refuse<Accepted>>,
     ) -> Result<Answer<D>, SubmitError<D>> {
+        if self.shared.fork.is_child() {
+            return Err(SubmitError::Forked(drafts));
+        }
         if let Some(cause) = self.shared.poison.get() {
             return Err(SubmitError::Failed(drafts, Arc::clone(cause)));
         }

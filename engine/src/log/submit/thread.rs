@@ -121,6 +121,9 @@ impl WriterThread {
     ///
     /// Not everything may be durable, or it could not be noted.
     pub fn close(mut self) -> Result<(), SyncError> {
+        if self.shared.fork.is_child() {
+            return Err(SyncError::Forked);
+        }
         match self.end() {
             Some(writer) => writer.close(),
             None => Err(SyncError::ThreadPanicked),
@@ -128,6 +131,11 @@ impl WriterThread {
     }
 
     fn end(&mut self) -> Option<Writer> {
+        if self.shared.fork.is_child() {
+            // The thread does not exist here: nobody would end.
+            self.thread = None;
+            return None;
+        }
         self.handover.close();
         self.thread.take()?.join().ok()
     }

@@ -60,10 +60,9 @@ impl Herald {
     }
 
     pub(crate) fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         self.office.stop();
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        drop(thread.join());
         // Whoever rang for a herald that was gone.
         self.office.list.wake_all();
     }
@@ -71,5 +70,11 @@ impl Herald {
     /// In a forked child the thread does not exist: nothing to end.
     pub(crate) fn forget(&mut self) {
         self.thread = None;
+    }
+}
+
+impl Drop for Herald {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -149,7 +149,10 @@ impl WaitList {
     /// Takes an entry back, if it is still there.
     pub(crate) fn leave(&self, number: u64) {
         let mut sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
-        sleepers.entries.remove(&number);
+        let entry = sleepers.entries.remove(&number);
+        drop(sleepers);
+        // Not under the lock: with a task's last waker the task goes, and leaves other lists.
+        drop(entry);
     }
 
     /// Sleeps until `look` gives something, or `deadline` has come.

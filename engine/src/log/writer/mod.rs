@@ -30,7 +30,6 @@ use super::disk::Lock;
 use super::durability::{Background, Durability, Retired};
 use super::error::{AppendError, RetainError, SyncError};
 use super::fault::IoError;
-use super::fork::ForkGuard;
 use super::frontier::Activity;
 use super::report::RecoveryReport;
 use super::retention::{Retained, Retention, retain};
@@ -56,7 +55,6 @@ pub struct Writer {
     clock: FrameClock,
     scratch: Scratch,
     max_transaction: usize,
-    fork: ForkGuard,
     conductor: Conductor,
     durability: Arc<Durability>,
     background: Background,
@@ -72,7 +70,6 @@ pub(crate) struct WriterParts {
     pub(crate) next: Sequence,
     pub(crate) last_ts: u64,
     pub(crate) clock: FrameClock,
-    pub(crate) fork: ForkGuard,
     pub(crate) conductor: Conductor,
     pub(crate) durability: Arc<Durability>,
     pub(crate) background: Background,
@@ -94,7 +91,7 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn new(parts: WriterParts) -> Self {
-        let WriterParts { shared, active, heads, next, last_ts, clock, fork, .. } = parts;
+        let WriterParts { shared, active, heads, next, last_ts, clock, .. } = parts;
         let types = shared.types.iter().map(super::type_table::LogType::item);
         let type_bytes = types.map(|item| factlog_codec::SegOpen::type_len(&item)).sum();
         Self {
@@ -113,7 +110,6 @@ impl Writer {
             next,
             last_ts,
             clock,
-            fork,
         }
     }
 
@@ -227,7 +223,7 @@ impl Writer {
         if let Some(cause) = self.shared.poison.get() {
             return Err(AppendError::Poisoned(Arc::clone(cause)));
         }
-        if self.fork.is_child() {
+        if self.shared.fork.is_child() {
             return Err(AppendError::Forked);
         }
         if self.active.room() < self.max_transaction {
@@ -307,7 +303,7 @@ impl Writer {
     /// A failed sync poisons the writer: what it failed for may be lost, and asking again could
     /// only hide that.
     pub fn sync(&mut self) -> Result<(), SyncError> {
-        if self.fork.is_child() {
+        if self.shared.fork.is_child() {
             return Err(SyncError::Forked);
         }
         let end = self.end();
@@ -347,16 +343,11 @@ impl Writer {
     ///
     /// Nothing was dropped, and the log is as it was.
     pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
-        if self.fork.is_child() {
-            let error = std::io::Error::other("this process is a forked child");
-            let path = self.shared.directory.root();
-            return Err(RetainError::Io(Arc::new(IoError::new("change the log in", path, error))));
-        }
         retain(&self.shared, retention)
     }
 
     fn stop(&mut self) {
-        if self.fork.is_child() {
+        if self.shared.fork.is_child() {
             self.conductor.forget();
             self.background.forget();
             self.herald.forget();
