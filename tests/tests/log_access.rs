@@ -195,3 +195,32 @@ fn can_nobody_else_read_the_files() {
         assert_eq!(mode(name) & 0o777, expected, "{name}");
     }
 }
+
+/// Opened for reading only beside a writer at work, the end is wherever it was, but never torn.
+#[test]
+fn is_an_end_in_motion_not_taken_for_a_torn_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut payload = vec![7_u8; 3_000];
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                payload.rotate_left(1);
+                writer.append(&Opaque::new(&BLOCK, &payload)).expect("appended");
+                match writer.next_sequence().get() % 50 {
+                    0 => writer.sync().expect("synced"),
+                    // So that the log does not grow faster than it can be read.
+                    25 => std::thread::sleep(std::time::Duration::from_millis(5)),
+                    _ => {}
+                }
+            }
+        });
+        for _ in 0..40 {
+            let log = small().open_read_only(directory.path()).expect("opens");
+            let report = log.recovery();
+            assert_eq!(report.outcome, RecoveryOutcome::Clean, "{report}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

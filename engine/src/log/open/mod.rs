@@ -10,7 +10,7 @@ mod take_up;
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use factlog_codec::Position;
 
@@ -67,15 +67,39 @@ impl Options {
     }
 }
 
+/// How often a log is looked at again that changes while it is being read.
+const LOOKS: u32 = 100;
+
 /// Opens for reading only. Writes nothing.
 fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root);
-    let Some((manifest, slots, ids)) = read_names(&directory)? else {
-        return Err(OpenError::NoLog(root.to_path_buf()));
+    let mut look = || {
+        let Some((manifest, slots, ids)) = read_names(&directory)? else {
+            return Err(OpenError::NoLog(root.to_path_buf()));
+        };
+        let begin = read_begin(&directory, &manifest)?;
+        let found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
+        Ok((manifest, slots, found))
     };
-    let begin = read_begin(&directory, &manifest)?;
-    let mut found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
+    let (mut manifest, mut slots, mut found) = look()?;
+    // A writer may be at work elsewhere: then the end is in motion, and what is behind it is a
+    // frame being written. What a crash has left stays as it is.
+    for _ in 0..LOOKS {
+        if decide(&found.facts) == Verdict::Clean {
+            break;
+        }
+        let before = (found.facts, found.frames);
+        std::thread::sleep(Duration::from_millis(1));
+        (manifest, slots, found) = look()?;
+        if (found.facts, found.frames) == before {
+            break;
+        }
+        if decide(&found.facts) == Verdict::Torn && found.frames > before.1 {
+            (found.facts.zero_behind, found.facts.used_behind) = (true, false);
+            found.cut = None;
+        }
+    }
     let Some(end) = found.end else {
         return match found.damage {
             Some(_) if decide(&found.facts) == Verdict::Damaged => {
