@@ -51,6 +51,33 @@ fn publishing(c: &mut Criterion) {
             });
         });
     }
+    group.bench_function("stats, 1,000 times a second", |bencher| {
+        let mut bench = Bench::new();
+        bencher.iter_custom(|calls| {
+            let (mut left, mut took) = (calls, Duration::ZERO);
+            while left > 0 {
+                if bench.room(FRAME) == 0 {
+                    bench = Bench::new();
+                }
+                let now = left.min(bench.room(FRAME));
+                let (log, stop) = (bench.log(), AtomicBool::new(false));
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while !stop.load(Ordering::Relaxed) {
+                            std::hint::black_box(log.stats());
+                            thread::sleep(Duration::from_millis(1));
+                        }
+                    });
+                    let began = Instant::now();
+                    bench.append(&PAYLOAD, 1, now).expect("room");
+                    took += began.elapsed();
+                    stop.store(true, Ordering::Relaxed);
+                });
+                left -= now;
+            }
+            took
+        });
+    });
     group.finish();
 }
 

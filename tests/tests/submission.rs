@@ -410,6 +410,31 @@ fn can_tasks_submit_and_follow() {
 }
 
 #[test]
+fn can_a_log_be_followed_as_a_stream() {
+    use futures_util::StreamExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let writer = small().open(directory.path()).expect("opens");
+    let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+    let cursor = service.log().cursor(Start::Oldest).expect("a cursor");
+    let stream = cursor.into_stream(|event| {
+        event.get::<Ticked>().expect("valid").expect("a tick").to_owned().number
+    });
+    let follower = thread::spawn(move || {
+        block_on(stream.map(|number| number.expect("readable")).collect::<Vec<u64>>())
+    });
+    let producer = service.producer();
+    for number in 0..3_000 {
+        let answer = producer.submit(Ticked { producer: 0, number }, SOON).expect("accepted");
+        if number % 100 == 0 {
+            answer.wait().expect("written");
+        }
+    }
+    service.close().expect("closed");
+    let seen = follower.join().expect("no panic");
+    assert!(seen.into_iter().eq(0..3_000));
+}
+
+#[test]
 fn is_an_answer_given_up_without_harm() {
     let directory = tempfile::tempdir().expect("a directory");
     let writer = small().open(directory.path()).expect("opens");

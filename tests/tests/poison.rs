@@ -1,0 +1,102 @@
+//! Does everybody learn that a segment in use has failed, and does nothing go on as if it had not?
+//!
+//! Method: the last page of the segment in use is cut off behind the engine's back. Nothing is ever
+//! stored there but the SEAL, so the writer goes on until it leaves the segment; then the length
+//! does not hold.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use factlog::{
+    AppendError, EventType, Opaque, Refusal, Retention, Start, SubmitError, SyncError,
+    ThreadOptions, WaitStrategy, Waited, Writer,
+};
+use factlog_tests::small;
+use factlog_tests::surgery::segment_path;
+
+static BLOCK: EventType = EventType::opaque("block", 1);
+const SOON: Duration = Duration::from_secs(60);
+
+fn cut_the_last_page(directory: &Path) {
+    let file = OpenOptions::new().write(true).open(segment_path(directory, 1)).expect("opened");
+    file.set_len((4 << 20) - 4096).expect("cut");
+}
+
+/// Appends until the log is poisoned; how many events there are then.
+fn until_poisoned(writer: &mut Writer) -> u64 {
+    let began = Instant::now();
+    loop {
+        match writer.append(&Opaque::new(&BLOCK, &[7; 10_000])) {
+            Ok(_) => assert!(began.elapsed() < SOON, "nothing was noticed"),
+            Err(AppendError::Poisoned(cause)) => {
+                assert!(cause.to_string().contains("0000000001.log"), "{cause}");
+                return writer.next_sequence().get() - 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn does_everybody_learn_that_a_segment_has_failed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    writer.append(&Opaque::new(&BLOCK, b"before")).expect("appended");
+    writer.sync().expect("synced");
+    let durable = writer.log().durable();
+    cut_the_last_page(directory.path());
+    let log = writer.log();
+    let reader = thread::spawn(move || {
+        let mut cursor = log.cursor(Start::Oldest).expect("a cursor");
+        let mut seen = 0;
+        while cursor.wait(WaitStrategy::Park, SOON) == Waited::Ready {
+            while cursor.next_event().expect("readable").is_some() {
+                seen += 1;
+            }
+        }
+        seen
+    });
+    let events = until_poisoned(&mut writer);
+    // The reader reads what is there, and then learns that no more will come.
+    assert_eq!(reader.join().expect("no panic"), events);
+    assert!(matches!(writer.begin(), Err(AppendError::Poisoned(_))));
+    assert!(matches!(writer.sync(), Err(SyncError::Poisoned(_))));
+    assert_eq!(writer.log().durable(), durable, "the watermark stays");
+    assert!(writer.log().is_closed());
+    // What is not durable is not dropped.
+    let retained = writer.retain(&Retention::keep_segments(1)).expect("nothing to drop");
+    assert_eq!(retained.dropped, 0);
+    assert!(matches!(writer.close(), Err(SyncError::Poisoned(_))));
+}
+
+#[test]
+fn are_producers_told_and_given_back_what_they_submitted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    writer.append(&Opaque::new(&BLOCK, b"before")).expect("appended");
+    cut_the_last_page(directory.path());
+    let service = writer.spawn(ThreadOptions::new().queue(16)).expect("a thread");
+    let producer = service.producer();
+    let began = Instant::now();
+    let mut refused = 0;
+    let (draft, cause) = loop {
+        match producer.submit(Opaque::new(&BLOCK, &[7; 10_000]), SOON) {
+            Err(SubmitError::Failed(draft, cause)) => break (draft, cause),
+            Err(error) => panic!("{error}"),
+            Ok(answer) => match answer.wait() {
+                Ok(_) => assert!(began.elapsed() < SOON, "nothing was noticed"),
+                Err(answered) => {
+                    assert!(matches!(answered.reason, Refusal::Append(AppendError::Poisoned(_))));
+                    assert!(answered.content.is_some(), "it is given back");
+                    refused += 1;
+                }
+            },
+        }
+    };
+    assert!(refused <= 1, "from then on it is not accepted");
+    assert!(cause.to_string().contains("0000000001.log"), "{cause}");
+    assert!(format!("{:?}", draft.event).contains("block"), "it is given back");
+    assert!(matches!(service.close(), Err(SyncError::Poisoned(_))));
+}
