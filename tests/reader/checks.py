@@ -11,6 +11,12 @@ class Contradiction(Exception):
     """Something in a file contradicts the format: where, and what."""
 
 
+def expect(true, what):
+    """Holds the format against what stands there."""
+    if not true:
+        raise Contradiction(what)
+
+
 def mix(a, b):
     product = a * b
     return (product & MASK) ^ (product >> 64)

@@ -12,43 +12,10 @@ import os
 import re
 import struct
 import sys
-import uuid
-import zlib
 
-from checks import Contradiction, Key, fingerprint, fold, half
+from catalog import DESCRIPTOR, PAGE, page_crc, read_catalog, read_manifest, stream_of
+from checks import Contradiction, Key, expect, fingerprint, fold, half
 from describe import Renderer, parse
-
-PAGE = 4096
-DESCRIPTOR = struct.pack("<BBBBHH", 1, 32, 16, 1, 0, 8)
-
-
-def expect(true, what):
-    if not true:
-        raise Contradiction(what)
-
-
-def page_crc(seed, page, field):
-    return zlib.crc32(page[:field] + bytes(4) + page[field + 4:], seed)
-
-
-def read_manifest(directory):
-    found = []
-    for slot in ("MANIFEST-a", "MANIFEST-b"):
-        path = os.path.join(directory, slot)
-        if not os.path.exists(path):
-            continue
-        page = open(path, "rb").read(PAGE)
-        if len(page) == PAGE and page[:8] == b"\xfactman\r\n":
-            crc, version, bits, flags, generation = struct.unpack_from("<IHBBQ", page, 8)
-            if crc == page_crc(0, page, 8):
-                expect(version == 1 and page[56:64] == DESCRIPTOR, "an unknown manifest")
-                expect(flags & ~1 == 0, "an unknown flag of the manifest")
-                log, history = page[24:40], page[40:56]
-                epoch, floor, checkpoint, sequence = struct.unpack_from("<IIQQ", page, 64)
-                found.append({"generation": generation, "bits": bits, "log": log,
-                              "clean": flags & 1, "floor": floor, "checkpoint": checkpoint})
-    expect(found, "no slot of the manifest verifies")
-    return max(found, key=lambda manifest: manifest["generation"])
 
 
 class Log:
@@ -62,6 +29,15 @@ class Log:
         self.before = None
         self.events = self.frames = 0
         self.first = True
+        self.catalog = None
+
+    def begin(self, catalog):
+        """Begins with what a catalog says."""
+        self.catalog, self.sequence = catalog, catalog["sequence"]
+        for number, (name, head) in enumerate(catalog["streams"], 1):
+            self.streams[number], self.heads[number] = name, head
+        self.next_stream = len(catalog["streams"]) + 1
+        self.before = (catalog["floor"] - 1, catalog["end"], catalog["fold"])
 
     def segment(self, data):
         """Reads one segment; gives why and where it stopped."""
@@ -128,10 +104,12 @@ class Log:
         expect(all(entry[0] == 3 for entry in entries), "the type table holds no type")
         table = {number: item for _, number, _, _, item in entries}
         expect(len(table) == types, "the type table is not complete")
-        if self.first and self.alone:
-            self.next_type, self.next_stream = next_type, next_stream
+        if self.first and (self.alone or self.catalog):
+            self.next_type = next_type
             for number, payload in table.items():
                 self.add_type(number, payload)
+        if self.first and self.alone:
+            self.next_stream = next_stream
         else:
             expect((before, end, before_fold) == (self.before or (0, 0, before_fold)),
                    "a SEGOPEN contradicts the segment before it")
@@ -184,12 +162,7 @@ class Log:
                               "nodes": parse(description) if encoding == 1 else None}
 
     def add_stream(self, number, payload):
-        category, kind, length, zero = payload[:4]
-        expect(len(payload) == 4 + category + length and zero == 0, "a wrong STREAM")
-        key = bytes(payload[4 + category:])
-        shown = {1: lambda: int.from_bytes(key, "little"), 2: lambda: str(uuid.UUID(bytes=key)),
-                 3: lambda: key.decode(), 4: lambda: "hex:" + key.hex()}[kind]()
-        self.streams[number] = {"category": bytes(payload[4:4 + category]).decode(), "key": shown}
+        self.streams[number] = stream_of(payload)
         self.heads[number] = (0, 0, 0)
 
     @staticmethod
@@ -260,6 +233,11 @@ def read_log(directory, out):
     names = sorted(name for name in os.listdir(os.path.join(directory, "seg"))
                    if re.fullmatch(r"[0-9]{10}\.log", name))
     log, reason, last = Log(False, out), None, None
+    catalog = read_catalog(directory, manifest)
+    if catalog:
+        names = [name for name in names if int(name[:10]) >= catalog["floor"]]
+        expect(names and int(names[0][:10]) == catalog["floor"], "the first segment is missing")
+        log.begin(catalog)
     for name in names:
         data = open(os.path.join(directory, "seg", name), "rb").read()
         expect(data[16:32] == manifest["log"], f"{name} belongs to another log")
@@ -294,6 +272,10 @@ def main(words):
             read_log(words[0], out)
     except Contradiction as contradiction:
         print(f"{words[-1]}: {contradiction}", file=sys.stderr)
+        return 1
+    except (struct.error, ValueError, LookupError, RecursionError) as error:
+        # What verifies and cannot be read.
+        print(f"{words[-1]}: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 

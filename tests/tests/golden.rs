@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use factlog::{
-    Clock, EventRef, EventType, Expected, Key, Meta, Opaque, Options, Sequence, Start, StreamKey,
-    render,
+    Clock, EventRef, EventType, Expected, Key, Meta, Opaque, Options, Retention, Sequence, Start,
+    StreamKey, render,
 };
 use serde_json::{Value, json};
 
@@ -256,4 +256,29 @@ fn does_the_reader_read_the_last_segment_alone() {
     }
     let whole = by_reader(&[directory.path()]).expect("Python is there");
     assert_eq!(whole.len(), 302);
+    // Without its first segments the log is read by what the catalog says.
+    let writer = Options::new().open(directory.path()).expect("opens");
+    assert!(writer.retain(&Retention::keep_segments(2)).expect("dropped").dropped > 1);
+    writer.close().expect("closed");
+    let mut lines = by_reader(&[directory.path()]).expect("Python is there");
+    let end = lines.pop().expect("an end");
+    assert_eq!(end["end"]["next_stream"], json!(streams + 1));
+    let without_segment = |mut line: Value| {
+        line.as_object_mut().expect("an object").remove("segment");
+        line
+    };
+    let by_engine: Vec<_> = by_engine(directory.path()).into_iter().map(without_segment).collect();
+    let by_reader: Vec<_> = lines.into_iter().map(without_segment).collect();
+    assert!(by_reader.len() < 200 && by_reader[0]["stream_version"].as_u64() > Some(1));
+    assert_eq!(by_reader, by_engine);
+    // A changed catalog is refused.
+    let path = directory.path().join("CATALOG");
+    let mut bytes = fs::read(&path).expect("the catalog");
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).expect("written");
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/factlog_reader.py");
+    let output = Command::new("python3").arg("-B").arg(reader).arg(directory.path()).output();
+    let output = output.expect("it ran before");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the catalog does not verify"));
 }
