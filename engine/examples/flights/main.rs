@@ -1,9 +1,8 @@
 //! The flights that left New York in January 2013 (or another table of flights), as a log of facts.
 //!
 //! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads hand
-//! them to the one that writes, those of each aircraft in the order of their own time, while three
-//! parked cursors follow on threads of their own: an airport board, the delays of carriers, where
-//! each aircraft is. Then the log is closed, opened again and
+//! them to the one that writes, in the order of their own time, while three parked cursors follow on
+//! threads of their own: an airport board, the delays of carriers, where each aircraft is. Then the log is closed, opened again and
 //! folded from the beginning, and the views are compared whole.
 //!
 //! ```text
@@ -33,7 +32,7 @@ use events::FlightFact;
 use failure::Failure;
 use follow::{Followers, Latency, Views, fold};
 use input::Input;
-use produce::{check_prefix, produce, shares};
+use produce::{check_prefix, produce};
 use report::{Report, grouped};
 use views::Totals;
 
@@ -94,7 +93,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         None => {
             let writer = open(directory, args.json)?;
             notes.push(found(writer.recovery()));
-            append(writer, &input, args, directory)?
+            append(writer, &input, args)?
         }
     };
 
@@ -171,7 +170,7 @@ fn look_first(directory: &Path, input: &Input) -> Result<Option<Log>, Failure> {
     if let Some(damage) = &log.recovery().damage {
         return Err(Failure::Damaged(damage.clone()));
     }
-    let have = check_prefix(&log, input, &mut shares(input), directory)?;
+    let have = check_prefix(&log, input, directory)?;
     Ok((have == input.steps.len() as u64).then_some(log))
 }
 
@@ -189,23 +188,17 @@ fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
 }
 
 /// Appends what is not there yet, while three cursors follow.
-fn append(
-    writer: Writer,
-    input: &Input,
-    args: &Args,
-    directory: &Path,
-) -> Result<Appended, Failure> {
+fn append(writer: Writer, input: &Input, args: &Args) -> Result<Appended, Failure> {
     let total = input.steps.len() as u64;
     let log = writer.log();
-    let mut shares = shares(input);
-    let have = check_prefix(&log, input, &mut shares, directory)?;
+    let have = log.visible().0.get();
     let followers = Followers::start(&log, total, have);
     if args.crash {
         crash_at(&log, have + (total - have) / 2);
     }
     let thread = writer.spawn(ThreadOptions::new().queue(QUEUE))?;
     let began = Instant::now();
-    produce(input, shares, &thread.producer())?;
+    produce(input, have, &thread.producer())?;
     let took = began.elapsed();
     let (live, latency) = followers.join()?;
     thread.close()?;
