@@ -20,6 +20,8 @@ pub enum Waited {
     Ready,
     /// The time ran out.
     TimedOut,
-    /// The writer is gone, and everything has been read.
+    /// The writer is gone, or the log has failed, and everything has been read. (Where a thread in
+    /// the background found the failure, an append that was under way may still become visible
+    /// after that; no later one does.)
     Closed,
 }
