@@ -75,7 +75,7 @@ fn typed(c: &mut Criterion) {
                             let trade = TradeExecuted::number(number);
                             transaction.append(&trade).expect("room");
                         }
-                        transaction.commit();
+                        transaction.commit().expect("committed");
                     }
                     took += began.elapsed();
                     left -= now;

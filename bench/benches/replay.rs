@@ -20,7 +20,7 @@ fn replay(c: &mut Criterion) {
             for number in first..(first + batch).min(EVENTS) {
                 transaction.append(&TradeExecuted::number(number)).expect("room");
             }
-            transaction.commit();
+            transaction.commit().expect("committed");
         }
         let log = bench.log();
         group.bench_function(BenchmarkId::new("typed", batch), |bencher| {

@@ -1,6 +1,6 @@
 //! Events as a reader sees them, to be compared whole.
 
-use factlog::{EventRef, Log, Options, ReadError, Start, StreamKey};
+use factlog::{Durability, EventRef, Log, Options, ReadError, Start, StreamKey};
 
 /// Everything that an event has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,5 +81,5 @@ pub fn read_all(log: &Log) -> Vec<Seen> {
 
 /// Options for small logs: the least segments, as few of them ahead as can be.
 pub fn small() -> Options {
-    Options::new().segment_size(4 << 20).spare_segments(1).prefault(0)
+    Options::new().segment_size(4 << 20).spare_segments(1).prefault(0).durability(Durability::None)
 }

@@ -55,7 +55,7 @@ fn does_the_writer_allocate_once_it_is_warm() {
             transaction.append(&event).expect("appended");
         }
         transaction.append_with(&event, meta).expect("appended");
-        transaction.commit();
+        transaction.commit().expect("committed");
     };
     round(&mut writer);
     let before = allocations();

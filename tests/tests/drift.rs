@@ -124,7 +124,7 @@ fn is_drift_found_when_an_event_is_appended() {
     let Err(AppendError::Drift(drift)) = error else { panic!("{error:?}") };
     assert_told(&drift);
     transaction.append(&placed(2)).expect("staged");
-    assert_eq!(transaction.commit().events, 2);
+    assert_eq!(transaction.commit().expect("committed").events, 2);
     // Nothing of it is in the log, and the old shape goes on.
     writer.append(&placed(3)).expect("appended");
     assert_eq!((writer.next_sequence().get(), writer.log().types().count()), (4, 2));

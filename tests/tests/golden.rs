@@ -88,7 +88,7 @@ fn make(directory: &Path) {
         transaction.append_with(&golden(number as u32 + 1), meta).expect("appended");
     }
     transaction.append(&Mark).expect("appended");
-    transaction.commit();
+    transaction.commit().expect("committed");
     writer.close().expect("closed");
     // A second epoch goes on in the same segment.
     let mut writer = options().clock(clock()).open(directory).expect("opens");

@@ -69,7 +69,7 @@ fn child(directory: &Path) {
                 let meta = Meta::new().stream(&streams[(part % 7) as usize], Expected::Any);
                 transaction.append_with(&event(number + part), meta).expect("appended");
             }
-            transaction.commit();
+            transaction.commit().expect("committed");
         }
     }
 }

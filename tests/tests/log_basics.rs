@@ -178,7 +178,7 @@ fn is_a_transaction_visible_at_once_or_not_at_all() {
             if random.below(4) == 0 {
                 drop(transaction);
             } else {
-                assert_eq!(transaction.commit().events, size);
+                assert_eq!(transaction.commit().expect("committed").events, size);
             }
         }
         drop(told);
@@ -208,8 +208,8 @@ fn does_a_dropped_transaction_leave_nothing() {
     assert_eq!((log.visible(), log.streams(), log.types().count()), (before, 1, 1));
     assert_eq!(writer.stream_version(&one).get(), 1);
     assert_eq!(writer.stream_version(&two), StreamVersion::NONE);
-    let empty = writer.begin().expect("a transaction").commit();
-    assert_eq!(empty, Receipt { first: Sequence::new(2), events: 0 });
+    let empty = writer.begin().expect("a transaction").commit().expect("committed");
+    assert_eq!(empty, Receipt { first: Sequence::new(2), events: 0, durable: false });
     assert_eq!(empty.last().get(), 1);
     let meta = Meta::new().stream(&two, Expected::NEW);
     assert_eq!(writer.append_with(&Counted { number: 7 }, meta).expect("appended").get(), 2);
@@ -257,7 +257,7 @@ fn does_an_error_of_one_append_leave_the_rest_of_its_transaction() {
     assert_eq!(transaction.append_with(&deposited(4), meta).expect("staged").get(), 2);
     let meta = Meta::new().stream(&kept, Expected::Version(StreamVersion::new(1)));
     assert_eq!(transaction.append_with(&deposited(5), meta).expect("staged").get(), 3);
-    let receipt = transaction.commit();
+    let receipt = transaction.commit().expect("committed");
     assert_eq!((receipt.first.get(), receipt.last().get(), receipt.events), (1, 3, 3));
     assert_eq!(writer.log().types().count(), 1, "the type of the refused event is not there");
 

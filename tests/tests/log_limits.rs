@@ -71,7 +71,7 @@ fn with_room(directory: &std::path::Path, room: usize) -> (Writer, Vec<usize>) {
     let mut put = |writer: &mut Writer, size: usize| {
         let mut transaction = writer.begin().expect("a transaction");
         transaction.append(&Opaque::new(&BLOCK, &vec![7; size])).expect("staged");
-        transaction.commit();
+        transaction.commit().expect("committed");
         lengths.push(size);
     };
     // The first brings its type.
@@ -146,7 +146,7 @@ fn does_a_transaction_reach_its_limits_and_no_further() {
     }
     assert!(matches!(refused, Some(AppendError::TooLarge { limit: LIMIT })), "{refused:?}");
     assert_eq!(lengths.len(), (LIMIT - 48 - 48) / 16, "48 for the header, 48 for the type");
-    assert_eq!(transaction.commit().events, lengths.len() as u64);
+    assert_eq!(transaction.commit().expect("committed").events, lengths.len() as u64);
 
     // To the byte: what is left after the first takes the second, or one byte less.
     for (second, fits) in [(LIMIT - 48 - 16 - 1_600 - 16, true), (LIMIT - 48 - 16 - 1_600, false)] {
@@ -155,7 +155,7 @@ fn does_a_transaction_reach_its_limits_and_no_further() {
         let payload = vec![2; second];
         let put = transaction.append(&Opaque::new(&BLOCK, &payload));
         assert_eq!(put.is_ok(), fits, "{put:?}");
-        transaction.commit();
+        transaction.commit().expect("committed");
         lengths.push(1_600);
         lengths.extend(fits.then_some(second));
     }
@@ -214,7 +214,7 @@ fn does_an_encode_that_misbehaves_harm_only_itself() {
         transaction.append_with(&block, meta).expect("staged");
         bad(&mut || transaction.append_with(&Misbehaving { how }, meta).is_ok());
         transaction.append_with(&block, meta).expect("staged");
-        assert_eq!(transaction.commit().events, 2);
+        assert_eq!(transaction.commit().expect("committed").events, 2);
         // And as the last thing of one that is dropped, and of one that is committed.
         let mut transaction = writer.begin().expect("a transaction");
         bad(&mut || transaction.append_with(&Misbehaving { how }, meta).is_ok());
@@ -222,7 +222,7 @@ fn does_an_encode_that_misbehaves_harm_only_itself() {
         let mut transaction = writer.begin().expect("a transaction");
         transaction.append_with(&block, meta).expect("staged");
         bad(&mut || transaction.append_with(&Misbehaving { how }, meta).is_ok());
-        transaction.commit();
+        transaction.commit().expect("committed");
         writer.append_with(&block, meta).expect("appended");
         assert_eq!(writer.stream_version(&stream).get(), 4);
         assert_eq!(writer.next_sequence().get(), 6);

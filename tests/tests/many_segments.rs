@@ -50,7 +50,7 @@ fn begin(directory: &Path) -> Before {
         let meta = Meta::new().stream(&stream, Expected::NEW);
         transaction.append_with(&Opaque::new(&NOTE, b"first"), meta).expect("appended");
     }
-    transaction.commit();
+    transaction.commit().expect("committed");
     writer.close().expect("closed");
     for entry in fs::read_dir(directory.join("seg")).expect("listed") {
         let path = entry.expect("an entry").path();

@@ -233,7 +233,7 @@ fn run(operations: &[Operation]) {
                 }
                 assert_eq!(transaction.len(), events.len() - before);
                 if *commit {
-                    let receipt = transaction.commit();
+                    let receipt = transaction.commit().expect("committed");
                     assert_eq!(receipt.first.get(), before as u64 + 1);
                     assert_eq!(receipt.last().get(), events.len() as u64);
                 } else {

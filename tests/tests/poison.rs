@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use factlog::{
-    AppendError, EventType, Opaque, Refusal, Retention, Start, SubmitError, SyncError,
-    ThreadOptions, WaitStrategy, Waited, Writer,
+    AppendError, Durability, EventType, Opaque, Refusal, Retention, Sequence, Start, SubmitError,
+    SyncError, ThreadOptions, WaitStrategy, Waited, Writer,
 };
 use factlog_tests::small;
 use factlog_tests::surgery::segment_path;
@@ -72,10 +72,52 @@ fn does_everybody_learn_that_a_segment_has_failed() {
     assert!(matches!(writer.sync(), Err(SyncError::Poisoned(_))));
     assert_eq!(writer.log().durable(), durable, "the watermark stays");
     assert!(writer.log().is_closed());
+    let waited = writer.log().wait_durable(Sequence::new(events), SOON);
+    assert!(matches!(waited, Err(SyncError::Poisoned(_))), "who waits for it is told");
     // What is not durable is not dropped.
     let retained = writer.retain(&Retention::keep_segments(1)).expect("nothing to drop");
     assert_eq!(retained.dropped, 0);
     assert!(matches!(writer.close(), Err(SyncError::Poisoned(_))));
+}
+
+#[test]
+fn is_a_commit_that_cannot_be_made_durable_told_apart() {
+    for threaded in [false, true] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = small().durability(Durability::Group);
+        let mut writer = options.open(directory.path()).expect("opens");
+        writer.append(&Opaque::new(&BLOCK, b"before")).expect("appended");
+        cut_the_last_page(directory.path());
+        let block = Opaque::new(&BLOCK, &[7; 10_000]);
+        let mut failed = false;
+        if threaded {
+            let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+            let producer = service.producer();
+            while !failed {
+                let answer = producer.submit(block, SOON).expect("accepted");
+                match answer.wait() {
+                    Ok(receipt) => assert!(receipt.durable),
+                    Err(refused) => {
+                        let told = matches!(
+                            refused.reason,
+                            Refusal::Append(AppendError::NotDurable(_) | AppendError::Poisoned(_))
+                        );
+                        assert!(told, "{refused}");
+                        failed = true;
+                    }
+                }
+            }
+            assert!(service.close().is_err());
+        } else {
+            while !failed {
+                match writer.append(&block) {
+                    Ok(sequence) => assert_eq!(writer.log().durable().0, sequence),
+                    Err(AppendError::NotDurable(_) | AppendError::Poisoned(_)) => failed = true,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn is_every_place_of_a_small_log_found() {
                 transaction.append(&Opaque::new(&BLOCK, &[size as u8])).expect("staged");
                 total += 1;
             }
-            transaction.commit();
+            transaction.commit().expect("committed");
         }
         seek_everywhere(&writer.log(), 1..=total + 1);
         drop(writer);

@@ -41,7 +41,7 @@ fn grow(writer: &mut Writer, stream: &StreamKey, count: u64, size: usize, random
                 transaction.append_with(&Opaque::new(&BLOCK, b"noise"), meta).expect("staged");
             }
         }
-        transaction.commit();
+        transaction.commit().expect("committed");
     }
 }
 

@@ -156,7 +156,8 @@ impl From<IoError> for OpenError {
     }
 }
 
-/// Why an event was not appended. Nothing of it, nor of its transaction, is in the log.
+/// Why an event was not appended. Nothing of it, nor of its transaction, is in the log (but for
+/// [`AppendError::NotDurable`]).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -196,6 +197,9 @@ pub enum AppendError {
     Poisoned(Arc<IoError>),
     /// This process is a forked child of the one that opened the log.
     Forked,
+    /// The events are in the log, and visible, but making them durable failed: they may not survive
+    /// a power cut. The log must be opened anew.
+    NotDurable(Arc<IoError>),
 }
 
 impl fmt::Display for AppendError {
@@ -237,6 +241,11 @@ impl fmt::Display for AppendError {
                 "the log stopped writing, since an operation failed whose outcome is unknown \
                  ({error}): open it anew"
             ),
+            Self::NotDurable(error) => write!(
+                f,
+                "the events are visible, but may not survive a power cut ({error}): open the log \
+                 anew"
+            ),
             Self::Forked => write!(
                 f,
                 "this process is a forked child of the one that opened the log, and may not write"
@@ -251,9 +260,10 @@ impl std::error::Error for AppendError {
             Self::Stream(error) => Some(error),
             Self::Metadata(error) => Some(error),
             Self::Drift(error) => Some(error),
-            Self::NoSpace(error) | Self::Prepare(error) | Self::Poisoned(error) => {
-                Some(&error.source)
-            }
+            Self::NoSpace(error)
+            | Self::Prepare(error)
+            | Self::Poisoned(error)
+            | Self::NotDurable(error) => Some(&error.source),
             _ => None,
         }
     }

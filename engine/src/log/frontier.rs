@@ -91,6 +91,8 @@ pub(crate) struct Frontier {
     activity: CachePadded<AtomicU8>,
     /// Those who sleep until one of these changes.
     waiters: Arc<WaitList>,
+    /// Those who sleep until the durable watermark rises.
+    durable_waiters: WaitList,
 }
 
 /// A position that was loaded from the visible watermark, or was verified by recovery: every byte
@@ -112,6 +114,7 @@ impl Frontier {
             durable: CachePadded::new(Pair::new(below.get(), durable.raw())),
             activity: CachePadded::new(AtomicU8::new(0)),
             waiters: Arc::new(WaitList::new()),
+            durable_waiters: WaitList::new(),
         }
     }
 
@@ -145,6 +148,13 @@ impl Frontier {
         (Position::from_raw(end), Sequence::new(next))
     }
 
+    /// Where the durable log ends, for those who follow only that: it is never ahead of what is
+    /// visible, so everything below it is frozen.
+    #[inline]
+    pub(crate) fn durable_end(&self) -> Visible {
+        Visible(self.durable())
+    }
+
     /// Below which everything is durable.
     #[inline]
     pub(crate) fn durable(&self) -> Position {
@@ -162,10 +172,22 @@ impl Frontier {
         &self.waiters
     }
 
+    /// Those who sleep until the durable watermark rises.
+    pub(crate) fn durable_waiters(&self) -> &WaitList {
+        &self.durable_waiters
+    }
+
     /// Says that nothing more will come, and wakes those who wait for it.
     pub(crate) fn end(&self, activity: Activity) {
         self.set_activity(activity);
         self.notify();
+        self.durable_waiters.notify();
+    }
+
+    /// Whether more can come.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.activity() == Activity::Open
     }
 
     pub(crate) fn set_activity(&self, activity: Activity) {

@@ -10,10 +10,12 @@
 //! - `keeper`, `holds`, `map_cache`: the manifest; what retention must leave; mappings in use
 //! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
-//! - `conductor`, `durability`: the two background threads
+//! - `conductor`, `syncer`: the two background threads; `durability`, `demand`: what the second one
+//!   is to do
 //! - `writer`, `cursor`: appending and reading
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `retention`: whole segments from the front are dropped
+//! - `wait_durable`: waiting until events are durable
 //! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
 
@@ -22,6 +24,7 @@ mod backup;
 mod clock;
 mod conductor;
 mod cursor;
+mod demand;
 mod disk;
 mod durability;
 mod error;
@@ -45,8 +48,10 @@ mod shared;
 mod stats;
 mod stream_table;
 mod submit;
+mod syncer;
 mod type_table;
 mod wait;
+mod wait_durable;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
@@ -58,6 +63,7 @@ pub use cursor::{
     Waited,
 };
 pub use disk::FileSystem;
+pub use durability::Durability;
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
@@ -70,4 +76,5 @@ pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
 };
 pub use type_table::LogType;
+pub use wait_durable::BecomesDurable;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -6,6 +6,7 @@ use factlog_codec::layout::{DEFAULT_SEGMENT_BITS, MAX_SEGMENT_BITS, MIN_SEGMENT_
 use factlog_codec::types::{EventType, Vocabulary};
 
 use super::clock::Clock;
+use super::durability::Durability;
 use super::error::OptionError;
 use super::report::RecoveryProgress;
 
@@ -24,6 +25,7 @@ pub struct Options {
     pub(super) spare_segments: usize,
     pub(super) prefault: usize,
     pub(super) mapped_segments: usize,
+    pub(super) durability: Durability,
     pub(super) network: bool,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) types: Vec<&'static EventType>,
@@ -50,6 +52,7 @@ impl Default for Options {
             spare_segments: 2,
             prefault: 8 << 20,
             mapped_segments: 16,
+            durability: Durability::default(),
             network: false,
             clock: None,
             types: Vec::new(),
@@ -95,6 +98,13 @@ impl Options {
     #[must_use]
     pub fn mapped_segments(mut self, count: usize) -> Self {
         self.mapped_segments = count;
+        self
+    }
+
+    /// When events become durable without being asked for: in the background, by default.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use factlog_codec::LogId;
 
+use super::demand::Demand;
 use super::disk::Directory;
+use super::durability::Durability;
 use super::fault::IoError;
 use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
@@ -26,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) bits: u8,
     pub(crate) log: LogId,
     pub(crate) frontier: Frontier,
+    /// When events become durable without being asked for.
+    pub(crate) durability: Durability,
+    /// What is waited for to be durable.
+    pub(crate) demand: Demand,
     pub(crate) segments: SegmentSet,
     pub(crate) maps: MapCache,
     /// What retention must leave.

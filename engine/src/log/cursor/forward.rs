@@ -13,7 +13,7 @@ use super::start::Start;
 use super::strategy::Waited;
 use crate::log::error::{ReadError, SeekError};
 use crate::log::fault::{IoError, ItemFault};
-use crate::log::frontier::Activity;
+use crate::log::frontier::{Activity, Visible};
 use crate::log::map::Mapping;
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
@@ -32,6 +32,8 @@ pub struct Cursor {
     mapping: Arc<Mapping>,
     place: Place,
     hold: Hold,
+    /// Only what is durable is followed.
+    durable: bool,
     failed: Option<ReadError>,
 }
 
@@ -132,6 +134,7 @@ impl Cursor {
                 from,
             },
             hold,
+            durable: false,
             failed: None,
         }))
     }
@@ -151,13 +154,13 @@ impl Cursor {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let mut visible = self.shared.frontier.visible();
+        let mut visible = self.bound();
         while self.at_end() {
             // The segment was ended before anything of the next one became visible.
             if !self.cross()? {
                 break;
             }
-            visible = self.shared.frontier.visible();
+            visible = self.bound();
         }
         let here = self.segment.place(self.place.offset).position(self.shared.bits);
         self.hold.advance(here, self.place.next);
@@ -200,7 +203,7 @@ impl Cursor {
     pub(super) fn look(&self) -> Option<Waited> {
         // Before the look: what was published before the end is seen by the look.
         let activity = self.shared.frontier.activity();
-        let visible = self.shared.frontier.visible();
+        let visible = self.bound();
         let offset = match &self.place.current {
             None => self.place.offset,
             Some(Current { header }) if self.place.body_read == header.len => header.next_offset(),
@@ -214,7 +217,30 @@ impl Cursor {
 
     /// Where those sleep who wait for what this cursor follows.
     pub(super) fn waiters(&self) -> &WaitList {
-        self.shared.frontier.waiters()
+        if self.durable {
+            // Nobody waits on a writer that has nothing more to write.
+            self.shared.demand.raise(self.next_sequence());
+            self.shared.frontier.durable_waiters()
+        } else {
+            self.shared.frontier.waiters()
+        }
+    }
+
+    /// How far it may read.
+    #[inline]
+    fn bound(&self) -> Visible {
+        if self.durable {
+            self.shared.frontier.durable_end()
+        } else {
+            self.shared.frontier.visible()
+        }
+    }
+
+    /// Follows only what is durable, from where it is.
+    #[must_use]
+    pub fn only_durable(mut self) -> Self {
+        self.durable = true;
+        self
     }
 
     /// Goes to the next segment; whether there is one.

@@ -94,7 +94,7 @@ fn submission_with_answers() {
         for _ in 0..2 {
             let (number, accepted) = handover.pop_wait().expect("it is open");
             if number == 0 {
-                accepted.answer(Ok(Receipt { first: Sequence::FIRST, events: 1 }));
+                accepted.answer(Ok(Receipt { first: Sequence::FIRST, events: 1, durable: false }));
             } else {
                 drop(accepted);
             }

@@ -17,8 +17,8 @@ use factlog_codec::Position;
 use super::clock::{CounterClock, FrameClock};
 use super::conductor::{Conductor, Plan};
 use super::cursor::Log;
+use super::demand::Demand;
 use super::disk::{Directory, Lock, LockError, Slots};
-use super::durability::{Background, Durability};
 use super::error::OpenError;
 use super::fault::IoError;
 use super::fork::ForkGuard;
@@ -31,6 +31,7 @@ use super::recovery::{Found, Verdict, decide};
 use super::report::{RecoveryOutcome, RecoveryReport};
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
+use super::syncer::{Background, Syncer};
 use super::wait::Herald;
 use super::writer::active::EngineFrame;
 use super::writer::{Writer, WriterParts};
@@ -207,11 +208,11 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
         spare: options.spare_segments,
         prefault: options.prefault,
     };
-    let durability = Arc::new(Durability::new(&shared, unproven));
+    let syncer = Arc::new(Syncer::new(&shared, unproven, active.in_use()));
     let tended = active.tended();
     let conductor =
         Conductor::start(&shared, plan, ready, Some(tended)).map_err(io("start a thread for"))?;
-    let background = Background::start(&durability).map_err(io("start a thread for"))?;
+    let background = Background::start(&syncer).map_err(io("start a thread for"))?;
     let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
     Ok(Writer::new(WriterParts {
         epoch,
@@ -223,7 +224,7 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
         next,
         clock,
         conductor,
-        durability,
+        syncer,
         background,
         herald,
         lock,
@@ -250,6 +251,8 @@ fn make_shared(
         bits: manifest.bits,
         log: manifest.log,
         frontier: Frontier::new(visible, found.next, durable, below),
+        durability: options.durability,
+        demand: Demand::new(),
         segments,
         maps: MapCache::new(options.mapped_segments),
         holds: Holds::new(manifest.bits, manifest.floor),

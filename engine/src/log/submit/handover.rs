@@ -137,6 +137,11 @@ impl<T> Handover<T> {
         }
     }
 
+    /// Whether nothing waits in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Whether nothing comes any more, and everything was taken. Only the consumer.
     pub(super) fn is_finished(&self) -> bool {
         self.gate.load(Ordering::Acquire) == CLOSED && self.queue.is_empty()

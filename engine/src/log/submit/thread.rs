@@ -10,6 +10,7 @@ use super::answer::{Accepted, Refusal};
 use super::handover::Handover;
 use super::producer::Producer;
 use crate::log::cursor::{Log, WaitStrategy};
+use crate::log::durability::Durability;
 use crate::log::error::{AppendError, RetainError, SyncError};
 use crate::log::fault::IoError;
 use crate::log::retention::{Retained, Retention, retain};
@@ -22,6 +23,8 @@ use crate::sync::{Arc, spin_loop};
 const ENOUGH_BYTES: usize = 64 << 10;
 /// Nor once it has so many events.
 const ENOUGH_EVENTS: usize = 4096;
+/// One sync serves at most so many submissions.
+const ENOUGH_WAITING: usize = 4096;
 /// Looks at an empty queue before the thread sleeps.
 const LOOKS: u32 = 256;
 
@@ -161,6 +164,7 @@ impl Drop for Closing<'_> {
 
 fn run(mut writer: Writer, handover: &Handover<Accepted>, idle: WaitStrategy) -> Writer {
     let closing = Closing(handover);
+    let durability = writer.shared().durability;
     let mut batch = Vec::new();
     let mut left = None;
     let mut looks = 0;
@@ -188,6 +192,11 @@ fn run(mut writer: Writer, handover: &Handover<Accepted>, idle: WaitStrategy) ->
         };
         looks = 0;
         left = write(&mut writer, handover, next, &mut batch);
+        // One sync serves all that wait for it.
+        let more = left.is_some() || !handover.is_empty();
+        if durability != Durability::Group || !more || batch.len() >= ENOUGH_WAITING {
+            answer(&mut writer, durability, &mut batch);
+        }
     }
     drop(closing);
     writer
@@ -213,11 +222,12 @@ fn write(
     let mut transaction = match begun {
         Ok(transaction) => transaction,
         Err(refusal) => {
-            next.answer(Err(refusal));
+            batch.push((next, Err(refusal)));
             handover.made_room();
             return None;
         }
     };
+    let begun = batch.len();
     let mut left = None;
     let mut next = Some(next);
     while let Some(accepted) = next.take() {
@@ -235,14 +245,29 @@ fn write(
     }
     // Whoever waits for room can go on while the frame is being closed.
     handover.made_room();
-    let committed = catch_unwind(AssertUnwindSafe(|| transaction.commit()));
-    for (accepted, outcome) in batch.drain(..) {
-        accepted.answer(match (&committed, outcome) {
-            (Err(panic), Ok(_)) => Err(Refusal::Panicked(message(&**panic))),
-            (_, outcome) => outcome,
-        });
+    let committed = catch_unwind(AssertUnwindSafe(|| transaction.commit_visible()));
+    if let Err(panic) = committed {
+        for (_, outcome) in batch.iter_mut().skip(begun).filter(|(_, outcome)| outcome.is_ok()) {
+            *outcome = Err(Refusal::Panicked(message(&*panic)));
+        }
     }
     left
+}
+
+/// Answers everybody, after a sync if that is what the log promises.
+fn answer(writer: &mut Writer, durability: Durability, batch: &mut Vec<Written>) {
+    let wanted = durability.is_acknowledged() && batch.iter().any(|(_, outcome)| outcome.is_ok());
+    let synced = if wanted { writer.sync() } else { Ok(()) };
+    for (accepted, outcome) in batch.drain(..) {
+        accepted.answer(match (&synced, outcome) {
+            (Ok(()), Ok(receipt)) => Ok(Receipt { durable: wanted, ..receipt }),
+            (Err(SyncError::Poisoned(cause)), Ok(_)) => {
+                Err(Refusal::Append(AppendError::NotDurable(Arc::clone(cause))))
+            }
+            (Err(_), Ok(_)) => Err(Refusal::Append(AppendError::Forked)),
+            (_, Err(refusal)) => Err(refusal),
+        });
+    }
 }
 
 /// Puts one submission into the frame, whole or not at all.
@@ -253,7 +278,7 @@ fn put(transaction: &mut Transaction<'_>, accepted: &Accepted) -> Result<Receipt
     let refusal = match done {
         Ok(Ok(())) => {
             let events = transaction.end_submission(&point);
-            return Ok(Receipt { first, events });
+            return Ok(Receipt { first, events, durable: false });
         }
         Ok(Err(error)) => Refusal::Append(error),
         Err(panic) => Refusal::Panicked(message(&*panic)),

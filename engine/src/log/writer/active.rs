@@ -13,6 +13,7 @@ use crate::log::conductor::Prepared;
 use crate::log::map::{Mapping, WriteHalf};
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
+use crate::log::syncer::InUse;
 use crate::sync::Arc;
 
 /// The segment that the writer writes.
@@ -21,7 +22,7 @@ pub(crate) struct Active {
     segment: Arc<Segment>,
     mapping: Arc<Mapping>,
     half: WriteHalf,
-    file: File,
+    file: Arc<File>,
     key: SegmentKey,
     fold: Fold,
     frames: u32,
@@ -89,6 +90,7 @@ impl Active {
     ) -> Self {
         let key = segment.key();
         let Resume { fold, frames, first_sequence, first_ts, last_ts } = resume;
+        let file = Arc::new(file);
         Self { segment, mapping, half, file, key, fold, frames, first_sequence, first_ts, last_ts }
     }
 
@@ -120,8 +122,10 @@ impl Active {
     pub(crate) fn tended(&self) -> (&Segment, &Arc<Mapping>, usize) {
         (&self.segment, &self.mapping, self.half.tail())
     }
-    pub(crate) fn into_parts(self) -> (Arc<Segment>, Arc<Mapping>, File) {
-        (self.segment, self.mapping, self.file)
+    /// What whoever syncs it needs.
+    pub(crate) fn in_use(&self) -> InUse {
+        let Self { segment, mapping, file, .. } = self;
+        InUse { segment: Arc::clone(segment), mapping: Arc::clone(mapping), file: Arc::clone(file) }
     }
 
     /// Offset of the next frame. A segment has at most 1 GiB.

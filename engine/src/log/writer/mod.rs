@@ -27,13 +27,13 @@ use super::clock::FrameClock;
 use super::conductor::Conductor;
 use super::cursor::Log;
 use super::disk::Lock;
-use super::durability::{Background, Durability, Retired};
 use super::error::{AppendError, RetainError, SyncError};
 use super::fault::IoError;
 use super::frontier::Activity;
 use super::report::RecoveryReport;
 use super::retention::{Retained, Retention, retain};
 use super::shared::Shared;
+use super::syncer::{Background, Retired, Syncer};
 use super::wait::Herald;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, PoisonError};
@@ -56,7 +56,7 @@ pub struct Writer {
     scratch: Scratch,
     max_transaction: usize,
     conductor: Conductor,
-    durability: Arc<Durability>,
+    syncer: Arc<Syncer>,
     background: Background,
     herald: Herald,
     _lock: Lock,
@@ -71,7 +71,7 @@ pub(crate) struct WriterParts {
     pub(crate) last_ts: u64,
     pub(crate) clock: FrameClock,
     pub(crate) conductor: Conductor,
-    pub(crate) durability: Arc<Durability>,
+    pub(crate) syncer: Arc<Syncer>,
     pub(crate) background: Background,
     pub(crate) herald: Herald,
     pub(crate) epoch: Epoch,
@@ -100,7 +100,7 @@ impl Writer {
             epoch: parts.epoch,
             history: parts.history,
             conductor: parts.conductor,
-            durability: parts.durability,
+            syncer: parts.syncer,
             background: parts.background,
             herald: parts.herald,
             _lock: parts.lock,
@@ -153,7 +153,8 @@ impl Writer {
         number.map_or(StreamVersion::NONE, |number| self.stage.head(number).version)
     }
 
-    /// Appends one event, visible when this returns.
+    /// Appends one event, visible when this returns, and durable if that is the log's
+    /// [`Durability`](crate::Durability).
     ///
     /// # Errors
     ///
@@ -178,6 +179,10 @@ impl Writer {
         let mut transaction = Transaction::new(self);
         let sequence = transaction.append_with(event, meta)?;
         transaction.finish();
+        drop(transaction);
+        if self.shared.durability.is_acknowledged() {
+            self.acknowledge()?;
+        }
         Ok(sequence)
     }
 
@@ -194,7 +199,7 @@ impl Writer {
         for event in events {
             transaction.append(event)?;
         }
-        Ok(transaction.commit())
+        transaction.commit()
     }
 
     /// Begins a transaction. Dropping it without a commit takes everything back.
@@ -273,8 +278,7 @@ impl Writer {
         let old = std::mem::replace(&mut self.active, next);
         old.segment().hand_over(before.end, self.active.segment());
         let seal = self.seal_of(&old);
-        let (segment, mapping, file) = old.into_parts();
-        self.durability.retire(Retired { segment, mapping, file, seal });
+        self.syncer.retire(Retired { left: old.in_use(), seal, next: self.active.in_use() });
         // The SEGOPEN too: what becomes durable is never ahead of what is visible.
         self.shared.frontier.publish(self.end(), self.next);
         self.shared.frontier.notify();
@@ -306,9 +310,17 @@ impl Writer {
         if self.shared.fork.is_child() {
             return Err(SyncError::Forked);
         }
-        let end = self.end();
-        let (file, mapping) = self.active.file_and_mapping();
-        self.durability.sync(file, mapping, end, self.next).map_err(SyncError::Poisoned)
+        self.syncer.sync().map_err(SyncError::Poisoned)
+    }
+
+    /// After a commit, where it is to be durable before it returns.
+    #[cold]
+    fn acknowledge(&mut self) -> Result<(), AppendError> {
+        match self.sync() {
+            Ok(()) => Ok(()),
+            Err(SyncError::Poisoned(cause)) => Err(AppendError::NotDurable(cause)),
+            Err(_) => Err(AppendError::Forked),
+        }
     }
 
     fn end(&self) -> Position {

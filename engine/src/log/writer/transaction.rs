@@ -25,6 +25,8 @@ pub struct Receipt {
     pub first: Sequence,
     /// Number of its events.
     pub events: u64,
+    /// Whether it was made durable before this was given: see [`Durability`](crate::Durability).
+    pub durable: bool,
 }
 
 impl Receipt {
@@ -321,9 +323,25 @@ impl<'w> Transaction<'w> {
         self.dirty = false;
     }
 
-    /// Makes all events visible at once. Without events there is nothing to commit.
+    /// Makes all events visible at once, and durable if that is the log's
+    /// [`Durability`](crate::Durability). Without events there is nothing to commit.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::NotDurable`]: the events are visible, but may not survive a power cut.
     #[inline]
-    pub fn commit(mut self) -> Receipt {
+    pub fn commit(mut self) -> Result<Receipt, AppendError> {
+        let mut receipt = self.finish();
+        if receipt.events > 0 && self.writer.shared.durability.is_acknowledged() {
+            self.writer.acknowledge()?;
+            receipt.durable = true;
+        }
+        Ok(receipt)
+    }
+
+    /// Makes all events visible at once. Whether they are durable is for the caller to see to.
+    #[inline]
+    pub(in crate::log) fn commit_visible(mut self) -> Receipt {
         self.finish()
     }
 
@@ -333,7 +351,7 @@ impl<'w> Transaction<'w> {
         let count = self.count as u64;
         let first = self.writer.next;
         if count == 0 {
-            return Receipt { first, events: 0 };
+            return Receipt { first, events: 0, durable: false };
         }
         if self.dirty {
             self.wipe(self.used);
@@ -358,7 +376,7 @@ impl<'w> Transaction<'w> {
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
         let Shared { types, streams, frontier, .. } = &*writer.shared;
         writer.stage.publish(types, streams, frontier, (end, writer.next));
-        Receipt { first, events: count }
+        Receipt { first, events: count, durable: false }
     }
 }
 

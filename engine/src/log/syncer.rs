@@ -1,0 +1,235 @@
+//! What makes bytes durable, and says how far: oldest segment first, one watermark.
+//!
+//! Segments that ended are sealed and synced in the background; the one in use when somebody asks,
+//! when it is due, or when somebody waits for it. All of it goes through one lock, so that the
+//! watermark is a prefix.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::SegQueue;
+use factlog_codec::layout::seal_offset;
+use factlog_codec::{Position, Seal, SegmentId, Sequence};
+
+use super::disk::{has_other_names, open_regular, read_at, write_at};
+use super::durability::Durability;
+use super::fault::IoError;
+use super::map::Mapping;
+use super::recovery::Unproven;
+use super::segment::Segment;
+use super::shared::Shared;
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{Arc, Mutex, PoisonError};
+
+/// How often it is looked for segments that have ended.
+const NAP: Duration = Duration::from_millis(20);
+
+/// A segment that is written, for whoever syncs it.
+#[derive(Debug, Clone)]
+pub(crate) struct InUse {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) file: Arc<File>,
+}
+
+/// A segment that the writer has left, and the one that it goes on in.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) left: InUse,
+    pub(crate) seal: Seal,
+    pub(crate) next: InUse,
+}
+
+/// Makes bytes durable in order.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    shared: Arc<Shared>,
+    retired: SegQueue<Retired>,
+    /// Whoever holds this is the one that syncs, and publishes the durable watermark.
+    due: Mutex<Due>,
+    stop: AtomicU8,
+}
+
+#[derive(Debug)]
+struct Due {
+    unproven: VecDeque<Unproven>,
+    in_use: InUse,
+}
+
+impl Syncer {
+    pub(crate) fn new(shared: &Arc<Shared>, unproven: Vec<Unproven>, in_use: InUse) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            retired: SegQueue::new(),
+            due: Mutex::new(Due { unproven: unproven.into(), in_use }),
+            stop: AtomicU8::new(0),
+        }
+    }
+
+    /// Takes over a segment that has ended. No system call.
+    pub(crate) fn retire(&self, retired: Retired) {
+        self.retired.push(retired);
+    }
+
+    /// Makes everything durable that is visible when this is called.
+    pub(crate) fn sync(&self) -> Result<(), Arc<IoError>> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before anything is synced: every store below it has been made.
+        let (visible, next) = self.shared.frontier.visible_pair();
+        let end = visible.position();
+        // The segment before was retired before anything of this one became visible, so what is
+        // in use after this is the segment of `end`, or a later one, and then `end` is durable.
+        self.settle(&mut due)?;
+        if self.shared.frontier.durable() >= end {
+            return Ok(());
+        }
+        let id = end.segment(self.shared.bits);
+        let in_use = &due.in_use;
+        let synced = if in_use.segment.id() == id {
+            in_use.mapping.flush().and_then(|()| in_use.file.sync_data())
+        } else {
+            Err(io::Error::other("the segment in use is another one than the writer's"))
+        };
+        self.check(synced, id)?;
+        self.publish(end, next);
+        Ok(())
+    }
+
+    /// What is due without the segment in use.
+    fn settle(&self, due: &mut Due) -> Result<(), Arc<IoError>> {
+        if let Some(cause) = self.shared.poison.get() {
+            return Err(Arc::clone(cause));
+        }
+        while let Some(range) = due.unproven.front().copied() {
+            self.check(self.write_again(range), range.segment)?;
+            due.unproven.pop_front();
+            self.advance(range.segment, range.to, range.next);
+        }
+        while let Some(retired) = self.retired.pop() {
+            let id = retired.left.segment.id();
+            self.check(self.seal(&retired), id)?;
+            self.advance(id, retired.seal.end, retired.seal.next_sequence);
+            due.in_use = retired.next;
+        }
+        Ok(())
+    }
+
+    fn advance(&self, segment: SegmentId, end: u32, next: Sequence) {
+        let end = Position::new(segment, end, self.shared.bits);
+        if end > self.shared.frontier.durable() {
+            self.publish(end, next);
+        }
+    }
+
+    fn publish(&self, end: Position, next: Sequence) {
+        self.shared.frontier.publish_durable(end, next);
+        self.shared.frontier.durable_waiters().notify();
+    }
+
+    /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
+    fn write_again(&self, range: Unproven) -> io::Result<()> {
+        let path = self.shared.directory.segment(range.segment);
+        // A file that another log shares is never written; it was durable when it was shared.
+        let file = open_regular(&path, true)?;
+        if has_other_names(&file)? {
+            return file.sync_data();
+        }
+        let mut chunk = vec![0; 1 << 20];
+        let (mut from, to) = (u64::from(range.from), u64::from(range.to));
+        while from < to {
+            let len = chunk.len().min(usize::try_from(to - from).unwrap_or(usize::MAX));
+            let read = read_at(&file, &mut chunk[..len], from)?;
+            if read < len {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            write_at(&file, &chunk[..len], from)?;
+            from += len as u64;
+        }
+        file.sync_data()
+    }
+
+    fn seal(&self, retired: &Retired) -> io::Result<()> {
+        let bits = self.shared.bits;
+        let InUse { segment, mapping, file } = &retired.left;
+        if file.metadata()?.len() < (1 << bits) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // A file that somebody has given another name is not written to any more.
+        if !has_other_names(file)? {
+            let offset = seal_offset(bits) as u32;
+            let page = retired.seal.encode(segment.key(), offset);
+            write_at(file, &page, u64::from(offset))?;
+        }
+        mapping.flush()?;
+        file.sync_data()
+    }
+
+    /// An operation on a segment in use that failed stops the log for good.
+    fn check(&self, done: io::Result<()>, segment: SegmentId) -> Result<(), Arc<IoError>> {
+        done.map_err(|error| {
+            let path = self.shared.directory.segment(segment);
+            self.shared.poison(IoError::new("make durable the segment", path, error))
+        })
+    }
+
+    /// What the thread in the background does.
+    fn run(&self) {
+        let interval = match self.shared.durability {
+            Durability::Interval(interval) => Some(interval),
+            _ => None,
+        };
+        let mut last = Instant::now();
+        while self.stop.load(Ordering::Acquire) == 0 {
+            let nap = interval.map_or(NAP, |interval| interval.clamp(NAP / 20, NAP));
+            self.shared.demand.signal().wait(Some(Instant::now() + nap));
+            let frontier = &self.shared.frontier;
+            let behind = frontier.durable() < frontier.visible().position();
+            let wanted = self.shared.demand.is_above(frontier.durable_pair().1);
+            let due = interval.is_some_and(|interval| last.elapsed() >= interval);
+            // A failure has poisoned the log, which is where it is reported.
+            if behind && (wanted || due) {
+                last = Instant::now();
+                drop(self.sync());
+            } else if !self.retired.is_empty() {
+                drop(self.settle(&mut self.due.lock().unwrap_or_else(PoisonError::into_inner)));
+            }
+        }
+    }
+}
+
+/// The thread that syncs in the background.
+#[derive(Debug)]
+pub(crate) struct Background {
+    syncer: Arc<Syncer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(crate) fn start(syncer: &Arc<Syncer>) -> io::Result<Self> {
+        let inside = Arc::clone(syncer);
+        let run = move || inside.run();
+        let thread = thread::Builder::new().name("factlog-sync".into()).spawn(run)?;
+        Ok(Self { syncer: Arc::clone(syncer), thread: Some(thread) })
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.syncer.stop.store(1, Ordering::Release);
+        self.syncer.shared.demand.signal().notify();
+        drop(thread.join());
+    }
+
+    /// In a forked child the thread does not exist: nothing to end.
+    pub(crate) fn forget(&mut self) {
+        self.thread = None;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

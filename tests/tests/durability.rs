@@ -1,0 +1,170 @@
+//! Does each durability keep what it says, and is nobody left waiting?
+//!
+//! What a sync does to a disk is not asked here; the watermark is, and who waits for it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use factlog::{
+    Durability, EventType, Expected, Meta, Opaque, Sequence, Start, StreamKey, ThreadOptions,
+    WaitStrategy, Waited,
+};
+use factlog_tests::small;
+
+static NOTE: EventType = EventType::opaque("note", 1);
+const SOON: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(60);
+
+fn note() -> Opaque<'static> {
+    Opaque::new(&NOTE, b"a note")
+}
+
+#[test]
+fn is_nothing_durable_without_being_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().durability(Durability::None).open(directory.path()).expect("opens");
+    writer.append(&note()).expect("appended");
+    thread::sleep(SHORT);
+    assert_eq!(writer.log().durable().0, Sequence::ZERO);
+    // Whoever waits for it has it made durable.
+    assert_eq!(writer.log().wait_durable(Sequence::FIRST, SOON).expect("synced"), Waited::Ready);
+    assert_eq!(writer.log().durable(), writer.log().visible());
+    // Also for an event that comes later, from a writer that is idle after it.
+    let log = writer.log();
+    let waiting = thread::spawn(move || log.wait_durable(Sequence::new(3), SOON));
+    thread::sleep(SHORT);
+    writer.append(&note()).expect("appended");
+    writer.append(&note()).expect("appended");
+    assert_eq!(waiting.join().expect("no panic").expect("synced"), Waited::Ready);
+    assert_eq!(writer.log().durable().0, Sequence::new(3));
+    let timed_out = writer.log().wait_durable(Sequence::new(4), SHORT).expect("no failure");
+    assert_eq!(timed_out, Waited::TimedOut);
+    let log = writer.log();
+    writer.append(&note()).expect("appended");
+    drop(writer);
+    // It was asked for, so it may have become durable in the last moment; else it never will.
+    let ended = log.wait_durable(Sequence::new(4), SOON).expect("no failure");
+    assert!(matches!(ended, Waited::Closed | Waited::Ready));
+    let ended = log.wait_durable(Sequence::new(5), SOON).expect("no failure");
+    assert_eq!(ended, Waited::Closed);
+}
+
+#[test]
+fn does_an_interval_make_durable_what_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let interval = Durability::Interval(Duration::from_millis(5));
+    let mut writer = small().durability(interval).open(directory.path()).expect("opens");
+    let payload = vec![7; 30_000];
+    for _ in 0..500 {
+        writer.append(&Opaque::new(&NOTE, &payload)).expect("appended");
+    }
+    assert!(writer.log().stats().rollovers > 2);
+    let began = Instant::now();
+    while writer.log().durable() != writer.log().visible() {
+        assert!(began.elapsed() < SOON, "it was forgotten");
+        thread::yield_now();
+    }
+    // Never the other way round, whenever one looks.
+    let log = writer.log();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2_000 {
+                writer.append(&note()).expect("appended");
+            }
+        });
+        for _ in 0..20_000 {
+            let (durable, at) = log.durable();
+            let (visible, end) = log.visible();
+            assert!(durable <= visible && at <= end);
+        }
+    });
+}
+
+#[test]
+fn is_a_commit_durable_when_it_returns_where_that_is_promised() {
+    for durability in [Durability::Group, Durability::Always] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer = small().durability(durability).open(directory.path()).expect("opens");
+        let stream = StreamKey::new("note", 1_u64).expect("a key");
+        for _ in 0..20 {
+            let meta = Meta::new().stream(&stream, Expected::Any);
+            let sequence = writer.append_with(&note(), meta).expect("appended");
+            assert_eq!(writer.log().durable().0, sequence);
+        }
+        let mut transaction = writer.begin().expect("begun");
+        transaction.append(&note()).expect("appended");
+        transaction.append(&note()).expect("appended");
+        let receipt = transaction.commit().expect("durable");
+        assert!(receipt.durable);
+        assert_eq!(writer.log().durable().0, receipt.last());
+        assert!(writer.append_all(&[note(), note()]).expect("durable").durable);
+
+        let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+        let log = service.log();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let (producer, log) = (service.producer(), &log);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let answer = producer.submit(note(), SOON).expect("accepted");
+                        let receipt = answer.wait().expect("written");
+                        assert!(receipt.durable);
+                        assert!(log.durable().0 >= receipt.last(), "answered too early");
+                    }
+                });
+            }
+        });
+        service.close().expect("closed");
+        assert_eq!(log.visible().0, Sequence::new(224));
+    }
+}
+
+#[test]
+fn does_a_receipt_say_which_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    assert!(!writer.append_all(&[note()]).expect("appended").durable);
+    let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+    let answer = service.producer().submit(note(), SOON).expect("accepted");
+    let receipt = answer.wait().expect("written");
+    assert!(!receipt.durable);
+    assert_eq!(service.log().wait_durable(receipt.last(), SOON).expect("synced"), Waited::Ready);
+}
+
+#[test]
+fn does_a_durable_cursor_see_only_what_is_durable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().durability(Durability::None).open(directory.path()).expect("opens");
+    let log = writer.log();
+    let mut cursor = log.cursor(Start::Oldest).expect("a cursor").only_durable();
+    writer.append(&note()).expect("appended");
+    assert!(cursor.next_event().expect("readable").is_none());
+    writer.sync().expect("synced");
+    let first = cursor.next_event().expect("readable").expect("durable now").sequence();
+    assert_eq!(first, Sequence::FIRST);
+    // One that sleeps has it made durable, and is woken; across segments too.
+    let payload = vec![7; 30_000];
+    let follower = thread::spawn({
+        let log = log.clone();
+        move || {
+            let mut seen = 1;
+            loop {
+                match cursor.wait(WaitStrategy::Park, SOON) {
+                    Waited::Ready => {}
+                    Waited::Closed => return seen,
+                    Waited::TimedOut => panic!("it was forgotten"),
+                }
+                while let Some(event) = cursor.next_event().expect("readable") {
+                    let sequence = event.sequence();
+                    assert!(sequence <= log.durable().0, "it was not durable yet");
+                    seen += 1;
+                }
+            }
+        }
+    });
+    for _ in 0..400 {
+        writer.append(&Opaque::new(&NOTE, &payload)).expect("appended");
+    }
+    writer.close().expect("closed");
+    assert_eq!(follower.join().expect("no panic"), 401);
+}
