@@ -168,3 +168,28 @@ fn does_a_durable_cursor_see_only_what_is_durable() {
     writer.close().expect("closed");
     assert_eq!(follower.join().expect("no panic"), 401);
 }
+
+#[test]
+fn does_a_cursor_that_turns_durable_in_the_middle_of_a_frame_miss_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().durability(Durability::None).open(directory.path()).expect("opens");
+    writer.append_all(&[note(), note(), note()]).expect("appended");
+    let mut cursor = writer.log().cursor(Start::Oldest).expect("a cursor");
+    assert!(cursor.next_event().expect("readable").is_some());
+    let mut cursor = cursor.only_durable();
+    assert!(cursor.next_event().expect("readable").is_none(), "the rest is not durable");
+    for strategy in [WaitStrategy::Spin, WaitStrategy::Yield, WaitStrategy::Park] {
+        // Whoever waits has it made durable, whichever way it waits.
+        assert_eq!(cursor.wait(strategy, SOON), Waited::Ready);
+        let event = cursor.next_event().expect("readable").expect("durable now");
+        assert!(event.sequence() > Sequence::FIRST);
+        writer.append(&note()).expect("appended");
+    }
+    let mut left = 0;
+    while cursor.wait(WaitStrategy::Park, SHORT) == Waited::Ready {
+        while cursor.next_event().expect("readable").is_some() {
+            left += 1;
+        }
+    }
+    assert_eq!(left, 2, "2 of the first frame and 1 behind it were read above");
+}

@@ -265,6 +265,13 @@ fn does_each_rule_keep_what_it_says() {
     assert_eq!(retained.dropped, 0);
     let retained = writer.retain(&Retention::keep_since(u64::MAX)).expect("dropped");
     assert_eq!((retained.dropped, writer.log().stats().segments), (2, 1));
+    // A leaked transaction leaves nothing that looks like a torn tail.
+    let mut leaked = writer.begin().expect("begun");
+    leaked.append(&Filled { number: 1, bytes: vec![9; 100_000] }).expect("appended");
+    std::mem::forget(leaked);
+    writer.append(&Filled { number: 1, bytes: vec![1; 10] }).expect("appended");
+    let report = small().open_read_only(directory.path()).expect("opens").recovery().outcome;
+    assert_eq!(report, RecoveryOutcome::Clean);
     // Nothing that is not durable goes.
     let mut number = 1;
     while writer.log().stats().rollovers < 7 {
@@ -401,6 +408,8 @@ fn can_the_writers_thread_go_on_meanwhile() {
             assert!(reader.join().expect("no panic") > 0);
         }
     });
+    // What the readers held all the while.
+    dropped += service.retain(&Retention::keep_segments(2)).expect("dropped").dropped;
     running.join().expect("no panic");
     assert!(dropped >= 2);
     let before = contents(&service.log());

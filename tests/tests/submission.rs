@@ -455,3 +455,35 @@ fn is_an_answer_given_up_without_harm() {
     writer.close().expect("closed");
     assert_eq!(read(directory.path()), [(0, 1), (0, 2), (0, 3)]);
 }
+
+/// Refusals do not keep the others waiting, however many there are.
+#[test]
+fn does_a_flood_of_conflicts_not_hold_up_those_who_were_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let writer = small().open(directory.path()).expect("opens");
+    let service = writer.spawn(ThreadOptions::new().queue(64)).expect("a thread");
+    let stream = StreamKey::new("ticks", 1_u64).expect("a key");
+    let stop = AtomicBool::new(false);
+    let on =
+        |number| Draft::new(Ticked { producer: 0, number }).stream(stream.clone(), Expected::NEW);
+    let first = service.producer().try_submit_drafts(on(0)).expect("accepted");
+    first.wait().expect("written");
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let producer = service.producer();
+                while !stop.load(Ordering::Relaxed) {
+                    drop(producer.submit_drafts(on(1), SOON).expect("accepted"));
+                }
+            });
+        }
+        let producer = service.producer();
+        for number in 0..200 {
+            let answer = producer.submit(Ticked { producer: 1, number }, SOON).expect("accepted");
+            answer.wait_for(SOON).expect("in time").expect("written");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    service.close().expect("closed");
+    assert_eq!(read(directory.path()).len(), 201);
+}

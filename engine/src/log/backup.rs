@@ -13,8 +13,8 @@ use factlog_codec::{Manifest, Position, SegmentId, Sequence};
 
 use super::cursor::{Hold, Log};
 use super::disk::{
-    Directory, Slots, copy_file, copy_segment, make_private, read_catalog, sync_directory,
-    write_catalog,
+    Directory, Slots, copy_file, copy_segment, install_catalog, make_private, prepare_catalog,
+    read_catalog, sync_directory,
 };
 use super::error::{OpenError, SyncError};
 use super::fault::IoError;
@@ -230,7 +230,9 @@ impl Plan {
         progress(BackupProgress { done: of, of });
         let io = |action| move |source| IoError::new(action, target.root(), source);
         if let Some(catalog) = &self.catalog {
-            write_catalog(target, catalog, &[]).map_err(io("write the catalog of"))?;
+            prepare_catalog(target, catalog, &[])
+                .and_then(|()| install_catalog(target))
+                .map_err(io("write the catalog of"))?;
         }
         let slots = Slots::read(target).map_err(io("read the manifest in"))?;
         slots.writer(target).write(&self.manifest).map_err(io("write a manifest in"))?;

@@ -12,7 +12,7 @@ use factlog_codec::{
 
 use super::disk::FileSystem;
 use super::fault::{IoError, ItemFault};
-use super::report::Damage;
+use super::report::{Damage, Retained};
 use crate::sync::Arc;
 
 /// Why an option cannot be used.
@@ -404,6 +404,9 @@ pub enum RetainError {
     Catalog(CatalogError),
     /// This process is a forked child of the one that opened the log.
     Forked,
+    /// Segments were dropped, as the first part says, but the manifest could not say so: their files
+    /// stay, and are removed when the log is opened the next time.
+    Unfinished(Box<Retained>, Arc<IoError>),
 }
 
 impl fmt::Display for RetainError {
@@ -413,6 +416,11 @@ impl fmt::Display for RetainError {
             Self::Read(error) => write!(f, "nothing was dropped: {error}"),
             Self::Catalog(error) => write!(f, "nothing was dropped: {error}"),
             Self::Forked => AppendError::Forked.fmt(f),
+            Self::Unfinished(retained, error) => write!(
+                f,
+                "{} segments were dropped, but their files are still there: {error}",
+                retained.dropped
+            ),
         }
     }
 }
@@ -420,7 +428,7 @@ impl fmt::Display for RetainError {
 impl std::error::Error for RetainError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io(error) => Some(&error.source),
+            Self::Io(error) | Self::Unfinished(_, error) => Some(&error.source),
             Self::Read(error) => Some(error),
             Self::Catalog(error) => Some(error),
             Self::Forked => None,

@@ -69,8 +69,10 @@ pub use error::{
 };
 pub use fault::{IoError, ItemFault};
 pub use options::Options;
-pub use report::{Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport};
-pub use retention::{Retained, Retention};
+pub use report::{
+    Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
+};
+pub use retention::Retention;
 pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,

@@ -193,3 +193,18 @@ pub struct RecoveryProgress {
     /// Segments to read.
     pub of: usize,
 }
+
+/// What retention has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retained {
+    /// How many segments went.
+    pub dropped: u32,
+    /// The oldest event that is left, or the next one to come.
+    pub oldest: Sequence,
+    /// What would have gone as well, were it not held: the sequence from which on it is.
+    pub held: Option<Sequence>,
+    /// Files that could not be removed, and why. They are no part of the log any more, and are
+    /// removed when it is opened the next time.
+    pub left: Vec<(PathBuf, String)>,
+}

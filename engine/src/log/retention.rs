@@ -1,9 +1,9 @@
 //! Retention: whole segments from the front are dropped, or moved to an archive, when they are
 //! sealed, durable, and held by nobody.
 //!
-//! In this order, so that a crash at any point leaves a log that opens: nobody can hold what is
-//! going; it is in the archive; the catalog has the streams that began there; the manifest has the
-//! floor; the files go. What a crash leaves of the files is removed at the next opening.
+//! In this order, so that a crash at any point leaves a log that opens: it is in the archive; the
+//! catalog has been written, under another name; nobody can hold what is going; the catalog gets its
+//! name, which is the moment at which it has happened; the manifest has the floor; the files go. What a crash leaves of the files is removed at the next opening.
 
 use std::fs;
 use std::io;
@@ -15,12 +15,15 @@ use factlog_codec::{
     Walk,
 };
 
+use super::clock::{Clock, SystemClock};
 use super::disk::{
-    SegmentBytes, archive_file, read_catalog, read_segment, sync_directory, write_catalog,
+    SegmentBytes, archive_file, install_catalog, prepare_catalog, read_catalog, read_segment,
+    sync_directory,
 };
 use super::error::{ReadError, RetainError};
 use super::fault::{IoError, ItemFault};
 use super::recovery::Replay;
+use super::report::Retained;
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::sync::{Arc, PoisonError};
@@ -28,7 +31,8 @@ use crate::sync::{Arc, PoisonError};
 /// How much of a log is to be kept, and what becomes of the rest.
 ///
 /// Only whole segments go, only sealed and durable ones, and only below everything that is held:
-/// every cursor holds what it has not read yet.
+/// every [`Cursor`](crate::Cursor) holds what it has not read yet. (Those of one stream do not: they
+/// get an error that says what the oldest event is.)
 #[derive(Debug, Clone)]
 pub struct Retention {
     keep: Keep,
@@ -56,7 +60,8 @@ impl Retention {
     /// Keeps what was written at or after this time, in nanoseconds since the Unix epoch.
     ///
     /// A segment's age is that of the wall clock when the next one was begun, not that of frames:
-    /// those never go back, so one wrong clock would make all that follows look young.
+    /// those never go back, so one wrong clock would make all that follows look young. A clock that
+    /// was wrong never makes anything look older than an earlier segment says.
     pub const fn keep_since(time: u64) -> Self {
         Self::new(Keep::Since(time))
     }
@@ -91,15 +96,19 @@ impl Retention {
                 segments.iter().position(after).unwrap_or(segments.len()).saturating_sub(1)
             }
             Keep::Since(time) => {
-                // A segment had ended when any later one was begun: one clock that was wrong
-                // does not count once it is right again.
-                let mut ended = u64::MAX;
-                let young = segments.iter().rposition(|segment| {
-                    let old = ended < time;
-                    ended = ended.min(segment.opened());
-                    old
+                // When a segment ended is when the next one was begun, by a clock that may have
+                // been wrong. A time that is still to come is no evidence, and one that goes back
+                // behind an earlier one makes nothing older: in doubt it is kept.
+                let now = SystemClock.now();
+                let mut ended = None;
+                let times = segments.iter().map(|segment| segment.opened());
+                let ends = times.skip(1).map(|opened| {
+                    if opened <= now {
+                        ended = ended.max(Some(opened));
+                    }
+                    ended
                 });
-                young.map_or(0, |old| old + 1)
+                ends.take_while(|ended| ended.is_some_and(|ended| ended < time)).count()
             }
             Keep::Segments(count) => segments.len().saturating_sub(count.max(1)),
             Keep::Bytes(bytes) => {
@@ -111,21 +120,6 @@ impl Retention {
     }
 }
 
-/// What retention has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retained {
-    /// How many segments went.
-    pub dropped: u32,
-    /// The oldest event that is left, or the next one to come.
-    pub oldest: Sequence,
-    /// What would have gone as well, were it not held: the sequence from which on it is.
-    pub held: Option<Sequence>,
-    /// Files that could not be removed, and why. They are no part of the log any more, and are
-    /// removed when it is opened the next time.
-    pub left: Vec<(PathBuf, String)>,
-}
-
 /// Drops what `retention` does not keep.
 pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, RetainError> {
     if shared.fork.is_child() {
@@ -133,29 +127,28 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     }
     let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
     let before = shared.holds.floor();
-    let mut target = retention.first_kept(shared);
+    let mut retained =
+        Retained { dropped: 0, oldest: shared.oldest(), held: None, left: Vec::new() };
     // Only what is sealed and durable may go.
-    target = target.min(shared.frontier.durable().segment(shared.bits));
-    let mut held = None;
-    while target > before {
-        match shared.holds.raise(target) {
-            Ok(()) => break,
-            Err(segment) => {
-                held = shared.holds.held().oldest.map(|(_, next)| next);
-                target = segment;
-            }
-        }
-    }
-    let mut retained = Retained { dropped: 0, oldest: shared.oldest(), held, left: Vec::new() };
-    if target <= before {
-        return Ok(retained);
-    }
-    // Until the catalog is there, everything can still be as it was.
+    let durable = shared.frontier.durable().segment(shared.bits);
+    let mut target = retention.first_kept(shared).min(durable);
     let io = |action| {
         move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
     };
     let root = shared.directory.root();
-    let prepared = (|| {
+    loop {
+        // What is held stays. Whoever begins to hold meanwhile is seen when the floor is raised.
+        let oldest = shared.holds.held().oldest;
+        if let Some((position, next)) = oldest
+            && position.segment(shared.bits) < target
+        {
+            target = position.segment(shared.bits);
+            retained.held = Some(next);
+        }
+        if target <= before {
+            return Ok(retained);
+        }
+        // What takes long is done while everything can still be read and held.
         if let Some(folder) = &retention.archive {
             for segment in shared.segments.below(target) {
                 let path = shared.directory.segment(segment.id());
@@ -164,32 +157,36 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
             sync_directory(folder).map_err(|error| io("make durable")(folder, error))?;
         }
         let (catalog, entries) = catalog_at(shared, before, target)?;
-        write_catalog(&shared.directory, &catalog.encode(&entries), &entries)
-            .map_err(|error| io("write the catalog of")(root, error))
-    })();
-    if let Err(error) = prepared {
-        shared.holds.lower(before);
-        return Err(error);
+        prepare_catalog(&shared.directory, &catalog.encode(&entries), &entries)
+            .map_err(|error| io("write the catalog of")(root, error))?;
+        if shared.holds.raise(target).is_ok() {
+            break;
+        }
     }
-    // From here on the floor stands, whether or not the manifest says so.
-    let noted = keeper.raise_floor(target);
+    if let Err(error) = install_catalog(&shared.directory) {
+        shared.holds.lower(before);
+        return Err(io("write the catalog of")(root, error));
+    }
+    // From here on the floor stands, whether or not the manifest comes to say so.
     let gone = shared.segments.remove_below(target);
     shared.maps.forget_below(target);
-    if noted.is_ok() {
-        for segment in &gone {
-            let path = shared.directory.segment(segment.id());
-            if let Err(error) = fs::remove_file(&path) {
-                retained.left.push((path, error.to_string()));
-            }
-        }
-        let segments = shared.directory.segments();
-        if let Err(error) = sync_directory(&segments) {
-            retained.left.push((segments, error.to_string()));
-        }
-    }
-    noted.map_err(|error| io("write a manifest in")(root, error))?;
     retained.dropped = u32::try_from(gone.len()).unwrap_or(u32::MAX);
     retained.oldest = shared.oldest();
+    let noted = sync_directory(root).and_then(|()| keeper.raise_floor(target));
+    if let Err(error) = noted {
+        let error = IoError::new("note the floor in", root, error);
+        return Err(RetainError::Unfinished(Box::new(retained), Arc::new(error)));
+    }
+    for segment in &gone {
+        let path = shared.directory.segment(segment.id());
+        if let Err(error) = fs::remove_file(&path) {
+            retained.left.push((path, error.to_string()));
+        }
+    }
+    let segments = shared.directory.segments();
+    if let Err(error) = sync_directory(&segments) {
+        retained.left.push((segments, error.to_string()));
+    }
     Ok(retained)
 }
 

@@ -164,11 +164,13 @@ impl SegmentSet {
         segments.get(at).cloned()
     }
 
-    /// The first segment at or behind `floor`.
-    pub(crate) fn first(&self, floor: SegmentId) -> Option<Arc<Segment>> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let at = segments.partition_point(|segment| segment.id() < floor);
-        segments.get(at).cloned()
+    pub(crate) fn first(&self) -> Option<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+
+    /// The number of the first segment: what is below has been dropped.
+    pub(crate) fn floor(&self) -> SegmentId {
+        self.first().map_or(SegmentId::FIRST, |segment| segment.id())
     }
 
     /// All segments.

@@ -53,8 +53,16 @@ impl fmt::Debug for Shared {
 impl Shared {
     /// Stops the writer for good, and says so to readers. The first cause stays.
     pub(crate) fn poison(&self, error: IoError) -> Arc<IoError> {
-        let cause = self.poison.set(error);
+        let cause = self.poison_quietly(error);
         self.frontier.end(Activity::Poisoned);
+        cause
+    }
+
+    /// The same, but for waking those who sleep: whoever calls this does it later, when it holds
+    /// no lock.
+    pub(crate) fn poison_quietly(&self, error: IoError) -> Arc<IoError> {
+        let cause = self.poison.set(error);
+        self.frontier.set_activity(Activity::Poisoned);
         cause
     }
 }

@@ -76,6 +76,28 @@ impl Syncer {
 
     /// Makes everything durable that is visible when this is called.
     pub(crate) fn sync(&self) -> Result<(), Arc<IoError>> {
+        let done = self.sync_under_lock();
+        self.tell();
+        done
+    }
+
+    /// Wakes those who wait for what has been done, or for its failure. Not under the lock: code
+    /// of somebody's executor may run.
+    fn tell(&self) {
+        self.shared.frontier.durable_waiters().notify();
+        if self.shared.poison.get().is_some() {
+            self.shared.frontier.notify();
+        }
+    }
+
+    /// Seals and syncs segments that have ended.
+    fn settle_all(&self) -> Result<(), Arc<IoError>> {
+        let done = self.settle(&mut self.due.lock().unwrap_or_else(PoisonError::into_inner));
+        self.tell();
+        done
+    }
+
+    fn sync_under_lock(&self) -> Result<(), Arc<IoError>> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         // Before anything is synced: every store below it has been made.
         let (visible, next) = self.shared.frontier.visible_pair();
@@ -126,7 +148,6 @@ impl Syncer {
 
     fn publish(&self, end: Position, next: Sequence) {
         self.shared.frontier.publish_durable(end, next);
-        self.shared.frontier.durable_waiters().notify();
     }
 
     /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
@@ -171,7 +192,7 @@ impl Syncer {
     fn check(&self, done: io::Result<()>, segment: SegmentId) -> Result<(), Arc<IoError>> {
         done.map_err(|error| {
             let path = self.shared.directory.segment(segment);
-            self.shared.poison(IoError::new("make durable the segment", path, error))
+            self.shared.poison_quietly(IoError::new("make durable the segment", path, error))
         })
     }
 
@@ -194,7 +215,7 @@ impl Syncer {
                 last = Instant::now();
                 drop(self.sync());
             } else if !self.retired.is_empty() {
-                drop(self.settle(&mut self.due.lock().unwrap_or_else(PoisonError::into_inner)));
+                drop(self.settle_all());
             }
         }
     }

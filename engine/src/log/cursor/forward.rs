@@ -4,8 +4,10 @@
 //! verifying each when it comes to it. Where it is it writes into a slot of its own, so that
 //! retention leaves what it has not read.
 
+use std::time::Duration;
+
 use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Sequence, Stop, StopReason};
+use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Position, Sequence, Stop, StopReason};
 
 use super::event_ref::EventRef;
 use super::hold::Hold;
@@ -21,7 +23,7 @@ use crate::log::wait::WaitList;
 use crate::sync::Arc;
 
 /// How often a cursor is placed anew when retention was faster.
-const TRIES: u32 = 100;
+const TRIES: u32 = 10_000;
 
 /// A reader's place in the log.
 #[derive(Debug)]
@@ -62,17 +64,17 @@ struct Current {
 impl Cursor {
     pub(super) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
         // Retention may take the place before it is held. Then there is a new floor to look at.
-        let mut tries = 0;
-        loop {
-            if let Some(cursor) = Self::try_place(shared, start)? {
-                return Ok(cursor);
+        for attempt in 0..TRIES {
+            match Self::try_place(shared, start) {
+                Ok(None) | Err(SeekError::Read(ReadError::BehindFloor(_))) => {}
+                Ok(Some(cursor)) => return Ok(cursor),
+                Err(error) => return Err(error),
             }
-            tries += 1;
-            if tries == TRIES {
-                return Err(SeekError::BeforeOldest(shared.oldest()));
+            if attempt > 10 {
+                std::thread::sleep(Duration::from_micros(100));
             }
-            std::thread::yield_now();
         }
+        Err(SeekError::BeforeOldest(shared.oldest()))
     }
 
     /// The cursor, unless retention was faster.
@@ -81,7 +83,7 @@ impl Cursor {
         let position = visible.position();
         let (segment, offset, at, from) = match start {
             Start::Oldest => {
-                let segment = shared.first_segment();
+                let segment = shared.segments.first();
                 let first = segment.as_ref().and_then(|segment| segment.index().first());
                 let oldest = first.map_or(Sequence::FIRST, |entry| entry.sequence);
                 (segment, None, oldest, oldest)
@@ -110,7 +112,7 @@ impl Cursor {
                 }
                 None => {
                     let oldest = shared.oldest();
-                    (shared.first_segment(), None, oldest, oldest)
+                    (shared.segments.first(), None, oldest, oldest)
                 }
             },
         };
@@ -203,23 +205,35 @@ impl Cursor {
     pub(super) fn look(&self) -> Option<Waited> {
         // Before the look: what was published before the end is seen by the look.
         let activity = self.shared.frontier.activity();
-        let visible = self.bound();
-        let offset = match &self.place.current {
-            None => self.place.offset,
-            Some(Current { header }) if self.place.body_read == header.len => header.next_offset(),
-            Some(_) => return Some(Waited::Ready),
+        let bound = self.bound().position();
+        let ready = match &self.place.current {
+            None => bound > self.position_of(self.place.offset),
+            Some(Current { header }) if self.place.body_read == header.len => {
+                bound > self.position_of(header.next_offset())
+            }
+            Some(Current { header }) => bound >= self.position_of(header.next_offset()),
         };
-        if visible.position() > self.segment.place(offset).position(self.shared.bits) {
+        if ready {
             return Some(Waited::Ready);
         }
         (activity != Activity::Open).then_some(Waited::Closed)
     }
 
+    fn position_of(&self, offset: u32) -> Position {
+        self.segment.place(offset).position(self.shared.bits)
+    }
+
+    /// If it follows only what is durable: has more of it made so. Nobody waits in vain for a
+    /// writer that has nothing more to write.
+    pub(super) fn demand(&self) {
+        if self.durable {
+            self.shared.demand.raise(self.next_sequence());
+        }
+    }
+
     /// Where those sleep who wait for what this cursor follows.
     pub(super) fn waiters(&self) -> &WaitList {
         if self.durable {
-            // Nobody waits on a writer that has nothing more to write.
-            self.shared.demand.raise(self.next_sequence());
             self.shared.frontier.durable_waiters()
         } else {
             self.shared.frontier.waiters()
@@ -278,7 +292,9 @@ impl<'a> Batch<'a> {
             let start = offset + factlog_codec::layout::FRAME_HEADER;
             let end = start + current.header.len as usize;
             let from = start + self.place.body_read as usize;
-            self.items = Some(Items::new(self.bytes.get(from..end).unwrap_or(&[])));
+            // A cursor that has come to follow only what is durable may have to wait for the rest.
+            let Some(rest) = self.bytes.get(from..end) else { return Ok(false) };
+            self.items = Some(Items::new(rest));
             return Ok(true);
         }
         if offset >= self.bytes.len() {
@@ -376,7 +392,7 @@ impl Shared {
             self.maps.used(segment.id(), mapping);
         }
         mapping.map_err(|source| {
-            if segment.id() < self.holds.floor() {
+            if segment.id() < self.segments.floor() {
                 return ReadError::BehindFloor(self.oldest());
             }
             let path = self.directory.segment(segment.id());

@@ -11,14 +11,9 @@ use crate::log::shared::Shared;
 use crate::sync::Arc;
 
 impl Shared {
-    /// The first segment that is kept. One that retention is about to drop is kept no more.
-    pub(super) fn first_segment(&self) -> Option<Arc<Segment>> {
-        self.segments.first(self.holds.floor())
-    }
-
     /// The sequence of the oldest event that is kept.
     pub(in crate::log) fn oldest(&self) -> Sequence {
-        let first = self.first_segment().and_then(|segment| segment.index().first());
+        let first = self.segments.first().and_then(|segment| segment.index().first());
         first.map_or(Sequence::FIRST, |entry| entry.sequence)
     }
 
@@ -30,9 +25,6 @@ impl Shared {
         before: impl Fn(Sequence, u64) -> bool,
     ) -> Result<Option<(Arc<Segment>, FrameHeader)>, ReadError> {
         let Some(mut segment) = self.segments.last_where(&before) else { return Ok(None) };
-        if segment.id() < self.holds.floor() {
-            return Ok(None);
-        }
         // The index of the segment in use may be ahead of what is visible.
         while segment.frozen_end(visible) == 0 {
             let Some(previous) = self.segments.before(segment.id()) else { return Ok(None) };
@@ -72,7 +64,7 @@ impl Shared {
         let id = position.segment(self.bits);
         if pin.as_ref().is_none_or(|pin| pin.segment.id() != id) {
             let segment = self.segments.get(id).ok_or_else(|| {
-                if id < self.holds.floor() {
+                if id < self.segments.floor() {
                     ReadError::BehindFloor(self.oldest())
                 } else {
                     ReadError::Missing(id)

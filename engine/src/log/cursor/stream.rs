@@ -58,7 +58,7 @@ impl Finder {
 
     /// Whether retention has left the segment of `spot`.
     fn is_kept(&self, spot: Spot) -> bool {
-        spot.frame.segment(self.shared.bits) >= self.shared.holds.floor()
+        spot.frame.segment(self.shared.bits) >= self.shared.segments.floor()
     }
 
     /// The event at `spot`.
@@ -133,7 +133,7 @@ fn event_at<'a>(
 pub struct StreamCursor {
     finder: Finder,
     next: StreamVersion,
-    /// What retention has dropped is passed over.
+    /// It begins with the oldest event that retention has left when it first looks.
     from_oldest: bool,
     /// The next spots, the last one first.
     stretch: Vec<Spot>,

@@ -21,6 +21,9 @@ impl Cursor {
             if let Some(waited) = self.look() {
                 return waited;
             }
+            if looks == 0 {
+                self.demand();
+            }
             match strategy {
                 WaitStrategy::Spin => spin_loop(),
                 WaitStrategy::Yield => std::thread::yield_now(),
@@ -65,6 +68,7 @@ impl Future for Readable<'_> {
         if let Some(waited) = self.cursor.look() {
             return Poll::Ready(waited);
         }
+        self.cursor.demand();
         self.entered = Some(self.cursor.waiters().enter_task(context.waker()));
         // What came in between is not waited for.
         self.cursor.look().map_or(Poll::Pending, Poll::Ready)
@@ -142,6 +146,7 @@ mod stream {
                     Some(Waited::Closed) => this.ended = true,
                     Some(_) => {}
                     None => {
+                        this.cursor.demand();
                         let number = this.cursor.waiters().enter_task(context.waker());
                         if this.cursor.look().is_none() {
                             this.entered = Some(number);

@@ -8,7 +8,12 @@ use super::directory::{create_new, make_private, open_regular, sync_directory};
 
 /// Puts the file at `path` into `folder`, under its own name. Doing it again is no error.
 pub(crate) fn archive_file(path: &Path, folder: &Path) -> io::Result<()> {
-    make_private(folder, true)?;
+    if !folder.is_dir() {
+        make_private(folder, true)?;
+        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_directory(parent)?;
+        }
+    }
     let target = folder.join(path.file_name().unwrap_or_default());
     match fs::hard_link(path, &target) {
         Ok(()) => Ok(()),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 
-use super::directory::{Directory, create_new, open_regular, sync_directory};
+use super::directory::{Directory, create_new, open_regular};
 use super::segment_file::write_at;
 
 /// The catalog's bytes, if there is one.
@@ -17,25 +17,25 @@ pub(crate) fn read_catalog(directory: &Directory) -> io::Result<Option<Vec<u8>>>
     Ok(Some(bytes))
 }
 
-/// Writes a catalog: head, then entries. It is there, whole and durable, when this returns.
-pub(crate) fn write_catalog(directory: &Directory, head: &[u8], entries: &[u8]) -> io::Result<()> {
-    let path = directory.catalog();
-    let temporary = path.with_extension("tmp");
+/// Writes a catalog under another name: head, then entries, synced.
+pub(crate) fn prepare_catalog(
+    directory: &Directory,
+    head: &[u8],
+    entries: &[u8],
+) -> io::Result<()> {
+    let temporary = directory.catalog().with_extension("tmp");
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let write = || {
-        let file = create_new(&temporary)?;
-        write_at(&file, head, 0)?;
-        write_at(&file, entries, head.len() as u64)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    if let Err(error) = write() {
-        // It means nothing under that name, so its removal may fail.
-        drop(fs::remove_file(&temporary));
-        return Err(error);
-    }
-    sync_directory(directory.root())
+    let file = create_new(&temporary)?;
+    write_at(&file, head, 0)?;
+    write_at(&file, entries, head.len() as u64)?;
+    file.sync_all()
+}
+
+/// Gives the catalog that was prepared its name. From then on it holds.
+pub(crate) fn install_catalog(directory: &Directory) -> io::Result<()> {
+    let path = directory.catalog();
+    fs::rename(path.with_extension("tmp"), path)
 }

@@ -16,7 +16,7 @@ mod manifest_file;
 mod segment_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
-pub(super) use catalog_file::{read_catalog, write_catalog};
+pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
 pub(super) use directory::{
     Directory, has_other_names, make_private, open_regular, sync_directory,
 };

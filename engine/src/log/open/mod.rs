@@ -76,12 +76,27 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root);
     let mut look = || {
-        let Some((manifest, slots, ids)) = read_names(&directory)? else {
+        let Some((mut manifest, slots, ids)) = read_names(&directory)? else {
             return Err(OpenError::NoLog(root.to_path_buf()));
         };
         let begin = read_begin(&directory, &manifest)?;
+        manifest.floor = begin.floor();
         let found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
         Ok((manifest, slots, found))
+    };
+    // Retention elsewhere may take a segment between its being listed and its being read.
+    let mut look = || {
+        let mut tries = 0;
+        loop {
+            match look() {
+                Err(OpenError::Io(error))
+                    if error.source.kind() == io::ErrorKind::NotFound && tries < LOOKS =>
+                {
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
     };
     let (mut manifest, mut slots, mut found) = look()?;
     // A writer may be at work elsewhere: then the end is in motion, and what is behind it is a

@@ -135,9 +135,14 @@ impl Accepted {
     }
 
     pub(in crate::log) fn answer(mut self, outcome: Outcome) {
-        if let Some(submission) = self.submission.take() {
-            submission.answer(outcome);
-        }
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        let Some(submission) = self.submission.take() else { return };
+        // If nobody waits any more, the content goes here: it is the user's, and may panic.
+        let telling = std::panic::AssertUnwindSafe(move || submission.answer(outcome));
+        drop(std::panic::catch_unwind(telling));
     }
 
     /// It was not accepted after all: nobody waits.
@@ -148,15 +153,13 @@ impl Accepted {
 
 impl Drop for Accepted {
     fn drop(&mut self) {
-        if let Some(submission) = self.submission.take() {
-            submission.answer(Err(Refusal::Abandoned));
-        }
+        self.tell(Err(Refusal::Abandoned));
     }
 }
 
 /// What will become of a submission. A future on any executor, or waited for by a thread.
 ///
-/// Dropping it does not take the submission back.
+/// Dropping it does not take the submission back. In a forked child nobody answers.
 #[must_use = "the submission may be refused"]
 #[derive(Debug)]
 pub struct Answer<D> {

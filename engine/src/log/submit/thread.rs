@@ -13,7 +13,8 @@ use crate::log::cursor::{Log, WaitStrategy};
 use crate::log::durability::Durability;
 use crate::log::error::{AppendError, RetainError, SyncError};
 use crate::log::fault::IoError;
-use crate::log::retention::{Retained, Retention, retain};
+use crate::log::report::Retained;
+use crate::log::retention::{Retention, retain};
 use crate::log::shared::Shared;
 use crate::log::writer::{Receipt, Transaction, Writer};
 use crate::sync::{Arc, spin_loop};
@@ -173,7 +174,7 @@ fn run(mut writer: Writer, handover: &Handover<Accepted>, idle: WaitStrategy) ->
         let next = match next {
             Some(next) => next,
             None if idle != WaitStrategy::Park || looks < LOOKS => {
-                looks += 1;
+                looks = looks.wrapping_add(1);
                 if idle == WaitStrategy::Yield {
                     std::thread::yield_now();
                 } else {
@@ -239,7 +240,11 @@ fn write(
             }
             outcome => batch.push((accepted, outcome)),
         }
-        if transaction.bytes() < ENOUGH_BYTES && transaction.len() < ENOUGH_EVENTS {
+        // Those that were refused count as well: everybody waits for an answer.
+        let enough = transaction.bytes() >= ENOUGH_BYTES
+            || transaction.len() >= ENOUGH_EVENTS
+            || batch.len() - begun >= ENOUGH_EVENTS;
+        if !enough {
             next = handover.pop();
         }
     }

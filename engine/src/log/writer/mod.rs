@@ -30,8 +30,8 @@ use super::disk::Lock;
 use super::error::{AppendError, RetainError, SyncError};
 use super::fault::IoError;
 use super::frontier::Activity;
-use super::report::RecoveryReport;
-use super::retention::{Retained, Retention, retain};
+use super::report::{RecoveryReport, Retained};
+use super::retention::{Retention, retain};
 use super::shared::Shared;
 use super::syncer::{Background, Retired, Syncer};
 use super::wait::Herald;
@@ -54,6 +54,8 @@ pub struct Writer {
     history: HistoryId,
     clock: FrameClock,
     scratch: Scratch,
+    /// A transaction has been begun, and neither committed nor taken back.
+    in_transaction: bool,
     max_transaction: usize,
     conductor: Conductor,
     syncer: Arc<Syncer>,
@@ -105,6 +107,7 @@ impl Writer {
             herald: parts.herald,
             _lock: parts.lock,
             scratch: Scratch::new(),
+            in_transaction: false,
             shared,
             active,
             next,

@@ -125,12 +125,6 @@ impl Stage {
         self.type_bytes += bytes;
     }
 
-    /// Whether nothing has changed since the last commit.
-    #[inline]
-    pub(super) fn is_untouched(&self) -> bool {
-        self.touched.is_empty() && self.new_streams.is_empty() && self.new_types.is_empty()
-    }
-
     pub(super) fn savepoint(&self) -> Savepoint {
         Savepoint {
             touched: self.touched.len(),

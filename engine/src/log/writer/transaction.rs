@@ -51,7 +51,9 @@ pub struct Transaction<'w> {
     count: usize,
     /// Where the item of the last event begins.
     last_item: usize,
-    /// Bytes behind `used` may not be zero.
+    /// Bytes behind this are zero.
+    high: usize,
+    /// Code of the user's is at work, or has panicked.
     dirty: bool,
     committed: bool,
 }
@@ -59,7 +61,7 @@ pub struct Transaction<'w> {
 impl<'w> Transaction<'w> {
     #[inline]
     pub(super) fn new(writer: &'w mut Writer) -> Self {
-        let forgotten = !writer.stage.is_untouched();
+        let forgotten = std::mem::replace(&mut writer.in_transaction, true);
         let mut transaction = Self {
             writer,
             start: Savepoint::default(),
@@ -67,12 +69,15 @@ impl<'w> Transaction<'w> {
             body_end: FRAME_HEADER,
             count: 0,
             last_item: 0,
+            high: FRAME_HEADER,
             dirty: false,
             committed: false,
         };
         if forgotten {
-            // The one before was leaked: neither committed nor dropped.
+            // The one before was leaked, neither committed nor dropped: what it has left is unknown.
+            transaction.high = usize::MAX;
             transaction.abort();
+            transaction.writer.in_transaction = true;
         }
         transaction
     }
@@ -170,6 +175,8 @@ impl<'w> Transaction<'w> {
             return Err(AppendError::TooLarge { limit });
         };
         let most = room.len();
+        // Until it says otherwise, it may have written anywhere.
+        self.high = limit;
         // The length is what code of the user's says: it is not to be trusted.
         let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
             return Err(AppendError::TooLarge { limit });
@@ -196,6 +203,7 @@ impl<'w> Transaction<'w> {
             self.writer.stage.set_head(stream, head);
         }
         self.used = end;
+        self.high = end;
         self.body_end = payload + len;
         self.count += 1;
         self.last_item = item;
@@ -304,14 +312,16 @@ impl<'w> Transaction<'w> {
         encode(&mut space[payload..payload + len]);
         space[payload + len..end].fill(0);
         self.used = end;
+        self.high = self.high.max(end);
         self.body_end = payload + len;
         Ok(())
     }
 
-    /// Zeroes all of the claim from `from` on.
+    /// Zeroes the claim from `from` on, as far as it may have been written to.
     #[cold]
     fn wipe(&mut self, from: usize) {
-        let limit = self.limit();
+        let limit = self.limit().min(self.high);
+        self.high = from.max(FRAME_HEADER);
         if let Some(dirty) = self.writer.active.space(limit).get_mut(from..) {
             // Only what is not zero, so that pages nobody touched stay as they are.
             for chunk in dirty.chunks_mut(4096) {
@@ -360,6 +370,7 @@ impl<'w> Transaction<'w> {
         // A clock of the user's may panic: nothing has been done so far.
         let (ts, flags) = frame_time(&mut writer.clock, writer.last_ts);
         self.committed = true;
+        writer.in_transaction = false;
         writer.last_ts = ts;
         let draft = FrameDraft {
             kind: FrameKind::Data,
@@ -454,5 +465,6 @@ impl Transaction<'_> {
     fn abort(&mut self) {
         self.writer.stage.go_back(self.start);
         self.wipe(0);
+        self.writer.in_transaction = false;
     }
 }
