@@ -33,7 +33,7 @@ pub(crate) struct Prepared {
     pub(crate) segment: Arc<Segment>,
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) half: WriteHalf,
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
 }
 
 impl Prepared {
@@ -45,7 +45,7 @@ impl Prepared {
         let segment = Arc::new(Segment::new(header.key(), bits));
         segment.share(&mapping);
         segment.index().reserve();
-        Ok(Self { segment, mapping, half, file })
+        Ok(Self { segment, mapping, half, file: Arc::new(file) })
     }
 }
 

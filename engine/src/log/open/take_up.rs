@@ -80,7 +80,7 @@ pub(super) fn go_on(
         first_ts: end.first_ts,
         last_ts: found.last_ts,
     };
-    let mut active = Active::resume(Arc::clone(segment), mapping, half, file, resume);
+    let mut active = Active::resume(Arc::clone(segment), mapping, half, Arc::new(file), resume);
     active.write_epoch(frame);
     Ok(Some(active))
 }

@@ -85,12 +85,11 @@ impl Active {
         segment: Arc<Segment>,
         mapping: Arc<Mapping>,
         half: WriteHalf,
-        file: File,
+        file: Arc<File>,
         resume: Resume,
     ) -> Self {
         let key = segment.key();
         let Resume { fold, frames, first_sequence, first_ts, last_ts } = resume;
-        let file = Arc::new(file);
         Self { segment, mapping, half, file, key, fold, frames, first_sequence, first_ts, last_ts }
     }
 
