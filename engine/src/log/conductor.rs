@@ -81,6 +81,9 @@ struct Office {
 struct Desk {
     /// The writer waits: failures are answered, not only retried.
     waiting: bool,
+    /// How often it has come to wait. An attempt that was begun before says nothing to it: there
+    /// may be space by now.
+    asked: u64,
     failure: Option<Arc<IoError>>,
 }
 
@@ -143,6 +146,7 @@ impl Conductor {
         let office = &*self.office;
         let mut desk = office.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.waiting = true;
+        desk.asked += 1;
         desk.failure = None;
         loop {
             if let Some(prepared) = office.ready.pop() {
@@ -221,23 +225,24 @@ impl Office {
             let mut busy = false;
             let mut failed = false;
             if self.ready.len() < plan.spare && self.shared.poison.get().is_none() {
+                let asked = self.desk.lock().unwrap_or_else(PoisonError::into_inner).asked;
                 match next.map(|id| self.prepare(id)) {
                     Some(Ok(prepared)) => {
                         next = prepared.segment.id().next();
                         tended.push_back(Tended::new(&prepared));
                         self.shared.segments.push(Arc::clone(&prepared.segment));
                         drop(self.ready.push(prepared));
-                        self.tell(None);
+                        self.tell(asked, None);
                         busy = true;
                     }
                     Some(Err(error)) => {
-                        failed = !self.tell(Some(error));
+                        failed = !self.tell(asked, Some(error));
                     }
                     None => {
                         let error = io::Error::other("segment numbers are used up");
                         let path = self.shared.directory.segments();
-                        failed =
-                            !self.tell(Some(IoError::new("prepare a segment in", path, error)));
+                        let error = IoError::new("prepare a segment in", path, error);
+                        failed = !self.tell(asked, Some(error));
                     }
                 }
             }
@@ -277,11 +282,12 @@ impl Office {
         make().map_err(|error| IoError::new("prepare the segment", path, error))
     }
 
-    /// Tells a waiting writer how it went; whether one was waiting.
-    fn tell(&self, failure: Option<IoError>) -> bool {
+    /// Tells a waiting writer how an attempt went that was begun when it had asked so often;
+    /// whether one is waiting.
+    fn tell(&self, asked: u64, failure: Option<IoError>) -> bool {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = desk.waiting;
-        if waiting {
+        if waiting && (failure.is_none() || desk.asked == asked) {
             desk.failure = failure.map(Arc::new);
             self.changed.notify_all();
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::LogId;
+use factlog_codec::{LogId, Sequence};
 
 use super::demand::Demand;
 use super::disk::Directory;
@@ -51,6 +51,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Somebody waits for this event to be durable.
+    pub(crate) fn demand(&self, sequence: Sequence) {
+        self.demand.raise(sequence, self.frontier.visible_pair().1);
+    }
+
     /// Stops the writer for good, and says so to readers. The first cause stays.
     pub(crate) fn poison(&self, error: IoError) -> Arc<IoError> {
         let cause = self.poison_quietly(error);

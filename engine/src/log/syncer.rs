@@ -208,7 +208,7 @@ impl Syncer {
             self.shared.demand.signal().wait(Some(Instant::now() + nap));
             let frontier = &self.shared.frontier;
             let behind = frontier.durable() < frontier.visible().position();
-            let wanted = self.shared.demand.is_above(frontier.durable_pair().1);
+            let wanted = self.shared.demand.take(frontier.visible_pair().1);
             let due = interval.is_some_and(|interval| last.elapsed() >= interval);
             // A failure has poisoned the log, which is where it is reported.
             if behind && (wanted || due) {

@@ -41,10 +41,16 @@ impl Log {
         if let Some(found) = shared.look_durable(sequence) {
             return found;
         }
-        shared.demand.raise(sequence);
         let deadline = Instant::now().checked_add(timeout);
+        let look = || {
+            let found = shared.look_durable(sequence);
+            if found.is_none() {
+                shared.demand(sequence);
+            }
+            found
+        };
         let waiters = shared.frontier.durable_waiters();
-        waiters.wait(deadline, || shared.look_durable(sequence)).unwrap_or(Ok(Waited::TimedOut))
+        waiters.wait(deadline, look).unwrap_or(Ok(Waited::TimedOut))
     }
 
     /// The same, as a task of any executor.
@@ -79,7 +85,7 @@ impl Future for BecomesDurable<'_> {
         if let Some(found) = shared.look_durable(self.sequence) {
             return Poll::Ready(found);
         }
-        shared.demand.raise(self.sequence);
+        shared.demand(self.sequence);
         let number = shared.frontier.durable_waiters().enter_task(context.waker());
         // What came in between is not waited for.
         let found = shared.look_durable(self.sequence);

@@ -227,7 +227,7 @@ impl Cursor {
     /// writer that has nothing more to write.
     pub(super) fn demand(&self) {
         if self.durable {
-            self.shared.demand.raise(self.next_sequence());
+            self.shared.demand(self.next_sequence());
         }
     }
 

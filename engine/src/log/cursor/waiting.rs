@@ -9,6 +9,8 @@ use super::forward::Cursor;
 use super::strategy::{WaitStrategy, Waited};
 use crate::sync::spin_loop;
 
+/// A cursor that looks again and again says so often that it waits for what is durable.
+const LOOKS_BETWEEN_DEMANDS: u32 = 1 << 16;
 /// Looks before a parking cursor sleeps: some microseconds, about what a sleep costs.
 const LOOKS: u32 = 256;
 
@@ -21,7 +23,7 @@ impl Cursor {
             if let Some(waited) = self.look() {
                 return waited;
             }
-            if looks == 0 {
+            if looks.is_multiple_of(LOOKS_BETWEEN_DEMANDS) {
                 self.demand();
             }
             match strategy {
@@ -29,7 +31,12 @@ impl Cursor {
                 WaitStrategy::Yield => std::thread::yield_now(),
                 WaitStrategy::Park if looks < LOOKS => spin_loop(),
                 WaitStrategy::Park => {
-                    let found = self.waiters().wait(deadline, || self.look());
+                    let found = self.waiters().wait(deadline, || {
+                        self.look().or_else(|| {
+                            self.demand();
+                            None
+                        })
+                    });
                     return found.unwrap_or(Waited::TimedOut);
                 }
             }

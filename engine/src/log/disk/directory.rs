@@ -41,19 +41,24 @@ impl Directory {
 
     /// Makes the directory and those in it, if they are missing.
     pub(crate) fn create(&self) -> io::Result<()> {
-        if !self.root.is_dir() {
-            make_private(&self.root, true)?;
-            if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty())
-            {
-                sync_directory(parent)?;
-            }
+        let missing: Vec<_> = self.root.ancestors().take_while(|path| !path.is_dir()).collect();
+        make_private(&self.root, true)?;
+        for made in missing {
+            sync_parent(made)?;
         }
-        let segments = self.segments();
-        if !segments.is_dir() {
-            make_private(&segments, false)?;
-            sync_directory(&self.root)?;
+        make_private(&self.segments(), false)
+    }
+
+    /// Makes all names in the directory durable, and its own: also those that an earlier process
+    /// was killed over before it could.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        sync_directory(&self.segments())?;
+        sync_directory(&self.root)?;
+        match sync_parent(&self.root) {
+            // Somebody else's, who may not let it be looked at.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            done => done,
         }
-        Ok(())
     }
 
     /// The segments that are there, in order, and the files that were being prepared.
@@ -124,6 +129,15 @@ pub(crate) fn make_private(path: &Path, parents: bool) -> io::Result<()> {
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     // Windows has no such call; its directory entries are journalled.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// Makes the name of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        None => Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => sync_directory(Path::new(".")),
+        Some(parent) => sync_directory(parent),
+    }
 }
 
 /// Opens `path` if it is a regular file and no link; never waits on a FIFO.

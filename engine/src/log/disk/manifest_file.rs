@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 
 use factlog_codec::layout::PAGE;
 use factlog_codec::{Manifest, ManifestError};
@@ -64,23 +65,31 @@ impl ManifestFile {
     /// Writes and syncs. On an error the other slot still stands.
     pub(crate) fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
         let path = self.directory.manifest(self.next_slot);
-        let (file, new) = match open_regular(&path, true) {
+        match open_regular(&path, true) {
             // What somebody has given another name, a copy say, is not written to: the slot gets
             // a file of its own.
-            Ok(file) if has_other_names(&file)? => {
-                fs::remove_file(&path)?;
-                (create_new(&path)?, true)
+            Ok(file) if !has_other_names(&file)? => {
+                write_at(&file, &manifest.encode(), 0)?;
+                file.sync_all()?;
             }
-            Ok(file) => (file, false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (create_new(&path)?, true),
-            Err(error) => return Err(error),
-        };
-        write_at(&file, &manifest.encode(), 0)?;
-        file.sync_all()?;
-        if new {
-            sync_directory(self.directory.root())?;
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.make(&path, manifest)?,
         }
         self.next_slot = 1 - self.next_slot;
         Ok(())
+    }
+
+    /// A slot that is not there yet comes whole: nobody finds an empty one.
+    fn make(&self, path: &Path, manifest: &Manifest) -> io::Result<()> {
+        let temporary = path.with_extension("tmp");
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = create_new(&temporary)?;
+        write_at(&file, &manifest.encode(), 0)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_directory(self.directory.root())
     }
 }

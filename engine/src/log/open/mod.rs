@@ -170,7 +170,9 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     }
     check_drift(&found, &options)?;
 
-    // The verdict is applied from here on.
+    // The verdict is applied from here on. First what was found gets a name that stays: a process
+    // may have been killed between a renaming and its sync.
+    directory.sync_names().map_err(io("make durable the names in"))?;
     let mut report = report_of(&manifest, &slots, &found, verdict, began);
     manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
     manifest.history = Found::new_history()?;

@@ -40,7 +40,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// An accepted submission that did not come into the log, and why.
+/// An accepted submission that did not come into the log, or is not durable as was promised
+/// ([`AppendError::NotDurable`]), and why.
 pub struct Refused<D> {
     /// What was submitted, given back.
     pub content: Option<D>,
@@ -206,7 +207,7 @@ impl<D: Drafts> Answer<D> {
     ///
     /// # Errors
     ///
-    /// The submission is not in the log; it is given back.
+    /// The submission is not in the log, and is given back; or it is, and not durable.
     pub fn wait(self) -> Result<Receipt, Refused<D>> {
         let signal = Arc::new(Signal::new());
         let waker = signal.waker();
