@@ -29,7 +29,7 @@ impl Shared {
 
 impl Log {
     /// Waits until this event is durable, and has it made so: also one that nobody has written
-    /// yet, and whatever the log's [`Durability`] is.
+    /// yet, and whatever the log's [`Durability`](crate::Durability) is.
     ///
     /// Gives [`Waited::Closed`] if the writer is gone and it is not.
     ///
