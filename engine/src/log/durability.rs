@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// When events become durable without being asked for.
 ///
-/// Whatever it is, [`Writer::sync`](crate::Writer::sync), [`Log::wait_durable`](crate::Log::wait_durable) and
-/// [`Writer::close`](crate::Writer::close) make them durable when they are called, and segments
-/// that have ended are synced in the background.
+/// Whatever it is, [`Writer::sync`](crate::Writer::sync), [`Writer::close`](crate::Writer::close)
+/// and [`Log::wait_durable`](crate::Log::wait_durable) make them durable when they are called, and
+/// segments that have ended are synced in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
