@@ -281,6 +281,12 @@ fn does_each_rule_keep_what_it_says() {
     writer.retain(&Retention::keep_segments(1)).expect("as far as may be");
     let (durable, _) = writer.log().durable();
     assert!(first_of(&writer.log()) <= durable.get() + 1);
+    let mut leaked = writer.begin().expect("begun");
+    leaked.append(&Filled { number: 1, bytes: vec![9; 100_000] }).expect("appended");
+    std::mem::forget(leaked);
+    writer.close().expect("closed");
+    let report = small().open_read_only(directory.path()).expect("opens").recovery().outcome;
+    assert_eq!(report, RecoveryOutcome::ClosedCleanly);
 }
 
 #[test]

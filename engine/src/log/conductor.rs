@@ -305,7 +305,7 @@ impl Office {
         let mut did = false;
         for entry in tended.iter_mut().take(2) {
             let tail = if entry.id == current { offset } else { 0 };
-            let wanted = (tail + window).min(seal_offset(bits));
+            let wanted = tail.saturating_add(window).min(seal_offset(bits));
             // Half a window at a time, so that the call is worth it.
             let from = entry.populated.max(tail) & !0xFFFF;
             if wanted < from + window / 2 && wanted < seal_offset(bits) || wanted <= entry.populated

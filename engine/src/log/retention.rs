@@ -2,8 +2,9 @@
 //! sealed, durable, and held by nobody.
 //!
 //! In this order, so that a crash at any point leaves a log that opens: it is in the archive; the
-//! catalog has been written, under another name; nobody can hold what is going; the catalog gets its
-//! name, which is the moment at which it has happened; the manifest has the floor; the files go. What a crash leaves of the files is removed at the next opening.
+//! catalog has been written, under another name; nobody can hold what is going; the catalog gets
+//! its name, which is the moment at which it has happened; the manifest has the floor; the files
+//! go. What a crash leaves of the files is removed at the next opening.
 
 use std::fs;
 use std::io;
@@ -31,8 +32,8 @@ use crate::sync::{Arc, PoisonError};
 /// How much of a log is to be kept, and what becomes of the rest.
 ///
 /// Only whole segments go, only sealed and durable ones, and only below everything that is held:
-/// every [`Cursor`](crate::Cursor) holds what it has not read yet. (Those of one stream do not: they
-/// get an error that says what the oldest event is.)
+/// every [`Cursor`](crate::Cursor) holds what it has not read yet. (Those of one stream do not:
+/// they get an error that says what the oldest event is.)
 #[derive(Debug, Clone)]
 pub struct Retention {
     keep: Keep,
@@ -96,19 +97,19 @@ impl Retention {
                 segments.iter().position(after).unwrap_or(segments.len()).saturating_sub(1)
             }
             Keep::Since(time) => {
-                // When a segment ended is when the next one was begun, by a clock that may have
-                // been wrong. A time that is still to come is no evidence, and one that goes back
-                // behind an earlier one makes nothing older: in doubt it is kept.
-                let now = SystemClock.now();
-                let mut ended = None;
-                let times = segments.iter().map(|segment| segment.opened());
-                let ends = times.skip(1).map(|opened| {
-                    if opened <= now {
-                        ended = ended.max(Some(opened));
-                    }
-                    ended
-                });
-                ends.take_while(|ended| ended.is_some_and(|ended| ended < time)).count()
+                // A segment had ended when the next one was begun, by a clock that may have been
+                // wrong then. A time still to come, or one before an earlier segment's, is no
+                // evidence: then the next one that is some counts. Without any it is kept.
+                let (now, mut latest) = (SystemClock.now(), 0);
+                let mut trusted = |opened: u64| {
+                    let evidence = opened >= latest && opened <= now;
+                    latest = if evidence { opened } else { latest };
+                    evidence.then_some(opened)
+                };
+                let times: Vec<_> =
+                    segments.iter().map(|segment| trusted(segment.opened())).collect();
+                let ended = |index: usize| times.iter().skip(index + 1).flatten().next();
+                (0..times.len()).take_while(|at| ended(*at).is_some_and(|at| *at < time)).count()
             }
             Keep::Segments(count) => segments.len().saturating_sub(count.max(1)),
             Keep::Bytes(bytes) => {
@@ -159,8 +160,10 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         let (catalog, entries) = catalog_at(shared, before, target)?;
         prepare_catalog(&shared.directory, &catalog.encode(&entries), &entries)
             .map_err(|error| io("write the catalog of")(root, error))?;
-        if shared.holds.raise(target).is_ok() {
-            break;
+        match shared.holds.raise(target) {
+            Ok(()) => break,
+            // Somebody has begun to hold it meanwhile. It only goes down, so this comes to an end.
+            Err(segment) => target = segment,
         }
     }
     if let Err(error) = install_catalog(&shared.directory) {

@@ -207,8 +207,9 @@ impl Syncer {
             let nap = interval.map_or(NAP, |interval| interval.clamp(NAP / 20, NAP));
             self.shared.demand.signal().wait(Some(Instant::now() + nap));
             let frontier = &self.shared.frontier;
-            let behind = frontier.durable() < frontier.visible().position();
+            // The demand first: what it was raised for is visible to the look after it.
             let wanted = self.shared.demand.take(frontier.visible_pair().1);
+            let behind = frontier.durable() < frontier.visible().position();
             let due = interval.is_some_and(|interval| last.elapsed() >= interval);
             // A failure has poisoned the log, which is where it is reported.
             if behind && (wanted || due) {

@@ -85,10 +85,12 @@ impl Future for BecomesDurable<'_> {
         if let Some(found) = shared.look_durable(self.sequence) {
             return Poll::Ready(found);
         }
-        shared.demand(self.sequence);
         let number = shared.frontier.durable_waiters().enter_task(context.waker());
-        // What came in between is not waited for.
+        // What came in between is not waited for; what is asked for now wakes this task.
         let found = shared.look_durable(self.sequence);
+        if found.is_none() {
+            shared.demand(self.sequence);
+        }
         self.entered = Some(number);
         found.map_or(Poll::Pending, Poll::Ready)
     }

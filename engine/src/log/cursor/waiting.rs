@@ -75,10 +75,15 @@ impl Future for Readable<'_> {
         if let Some(waited) = self.cursor.look() {
             return Poll::Ready(waited);
         }
-        self.cursor.demand();
         self.entered = Some(self.cursor.waiters().enter_task(context.waker()));
-        // What came in between is not waited for.
-        self.cursor.look().map_or(Poll::Pending, Poll::Ready)
+        // What came in between is not waited for; what is asked for now wakes this task.
+        self.cursor.look().map_or_else(
+            || {
+                self.cursor.demand();
+                Poll::Pending
+            },
+            Poll::Ready,
+        )
     }
 }
 
@@ -153,9 +158,9 @@ mod stream {
                     Some(Waited::Closed) => this.ended = true,
                     Some(_) => {}
                     None => {
-                        this.cursor.demand();
                         let number = this.cursor.waiters().enter_task(context.waker());
                         if this.cursor.look().is_none() {
+                            this.cursor.demand();
                             this.entered = Some(number);
                             return Poll::Pending;
                         }

@@ -12,7 +12,8 @@ use crate::log::wait::Signal;
 use crate::log::writer::{Receipt, Transaction};
 use crate::sync::{Arc, Mutex, PoisonError};
 
-/// Why an accepted submission is not in the log.
+/// Why an accepted submission is not in the log (or, with [`AppendError::NotDurable`], not
+/// durable).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Refusal {

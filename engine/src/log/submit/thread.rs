@@ -110,6 +110,13 @@ impl WriterThread {
     ///
     /// Nothing was dropped, and the log is as it was.
     pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended && !self.shared.fork.is_child() {
+            // With the writer its lock is gone: somebody else may write by now.
+            let error = std::io::Error::other("the thread of the writer has ended");
+            let error = IoError::new("drop segments of", self.shared.directory.root(), error);
+            return Err(RetainError::Io(Arc::new(error)));
+        }
         retain(&self.shared, retention)
     }
 

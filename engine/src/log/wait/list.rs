@@ -69,8 +69,9 @@ impl WaitList {
 
     /// After something was published: wakes those who sleep.
     ///
-    /// Costs two instructions where nobody does. It never waits for a lock, wakes at most one
-    /// thread itself, and runs no code of others: the rest is the herald's.
+    /// Costs two instructions where nobody does. Where there is a herald, it never waits for a
+    /// lock, wakes at most one thread itself, and runs no code of others: the rest is the herald's.
+    /// Without one it wakes everybody itself.
     #[inline]
     pub(crate) fn notify(&self) {
         light_fence();

@@ -161,7 +161,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The event is not in the log; see [`AppendError`].
+    /// The event is not in the log, but for [`AppendError::NotDurable`]; see [`AppendError`].
     #[inline]
     pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
         self.append_with(event, Meta::new())
@@ -171,7 +171,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The event is not in the log; see [`AppendError`].
+    /// The event is not in the log, but for [`AppendError::NotDurable`]; see [`AppendError`].
     #[inline]
     pub fn append_with(
         &mut self,
@@ -193,7 +193,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// None of them is in the log; see [`AppendError`].
+    /// None of them is in the log, but for [`AppendError::NotDurable`]; see [`AppendError`].
     pub fn append_all<'e, E: Encode + 'e>(
         &mut self,
         events: impl IntoIterator<Item = &'e E>,
@@ -367,6 +367,10 @@ impl Writer {
             self.background.forget();
             self.herald.forget();
         } else {
+            if self.in_transaction && self.shared.poison.get().is_none() {
+                // One that was leaked leaves no bytes behind the end.
+                drop(Transaction::new(self));
+            }
             self.conductor.stop();
             self.background.stop();
             if self.shared.poison.get().is_none() {
