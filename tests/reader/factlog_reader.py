@@ -1,285 +1,387 @@
-"""Reads a factlog, from what FORMAT.md says and nothing else.
+#!/usr/bin/env python3
+"""Reads a factlog, or one of its segments, and prints its events as JSON lines."""
 
-    factlog_reader.py DIR               a whole log
-    factlog_reader.py --segment FILE    one segment, without those before it
-
-Prints a JSON object for each event, and one about the end. A contradiction of the format is a
-line on stderr and exit code 1.
-"""
-
+import argparse
 import json
 import os
 import re
 import struct
 import sys
+import threading
+from contextlib import contextmanager
 
-from catalog import DESCRIPTOR, PAGE, page_crc, read_catalog, read_manifest, stream_of
-from checks import Contradiction, Key, expect, fingerprint, fold, half
-from describe import Renderer, parse
+from dropped import read_dropped
+from items import EVENT, STREAM, TYPE, Catalog, parse_items
+from segment import (DATA, EPOCH, FIRST, FULL, GAP, PAD, PAGE, REPAIRED, SEGOPEN, Contradiction,
+                     Cursor, Manifest, SegOpen, Segment, Summary, map_file, mix, require, K2, K5)
 
-
-class Log:
-    """What the frames so far amount to."""
-
-    def __init__(self, alone, out):
-        self.alone, self.out = alone, out
-        self.types, self.streams, self.heads = {}, {}, {}
-        self.next_type, self.next_stream = 1, 1
-        self.sequence, self.ts, self.epoch = None if alone else 1, 0, 0
-        self.before = None
-        self.events = self.frames = 0
-        self.first = True
-        self.catalog = None
-
-    def begin(self, catalog):
-        """Begins with what a catalog says."""
-        self.catalog, self.sequence = catalog, catalog["sequence"]
-        for number, (name, head) in enumerate(catalog["streams"], 1):
-            self.streams[number], self.heads[number] = name, head
-        self.next_stream = len(catalog["streams"]) + 1
-        self.before = (catalog["floor"] - 1, catalog["end"], catalog["fold"])
-
-    def segment(self, data):
-        """Reads one segment; gives why and where it stopped."""
-        expect(len(data) >= PAGE, "a segment is shorter than its header")
-        crc, = struct.unpack_from("<I", data, 12)
-        expect(data[:8] == b"\xfactlog\r\n", "no segment of a factlog")
-        expect(crc == page_crc(0, data[:PAGE], 12), "the segment header does not verify")
-        version, bits = struct.unpack_from("<HB", data, 8)
-        expect(version == 1 and data[48:56] == DESCRIPTOR, "an unknown version")
-        expect(22 <= bits <= 30 and not any(data[56:PAGE]) and data[11] == 0, "a reserved field")
-        number, _generation, salt = struct.unpack_from("<IIQ", data, 32)
-        self.bits, self.number, self.key = bits, number, Key(salt, number)
-        self.fold, self.offset = self.key.empty_fold(), PAGE
-        limit = (1 << bits) - PAGE
-        while True:
-            reason = self.frame(data, limit)
-            if reason:
-                return reason
-
-    def frame(self, data, limit):
-        offset, key = self.offset, self.key
-        header = data[offset:offset + 48]
-        if len(header) < 48 or offset + 48 > limit:
-            return "no room for a frame header"
-        if not any(header):
-            return "no frame was written here"
-        (crc, length, seq, ts, _durable, epoch, count, kind, flags, span,
-         hsum) = struct.unpack("<IIQQQIHBBII", header)
-        if key.hsum(offset, header) != hsum:
-            return "the frame header does not verify"
-        expect(1 <= kind <= 6 and flags & ~1 == 0, "an unknown kind or flag of a frame")
-        expect(span % 16 == 0 and span >= 48 + length and offset + span <= limit, "a wrong span")
-        frame = data[offset:offset + span]
-        if key.crc(offset, frame[4:48 + length]) != crc or any(frame[48 + length:]):
-            return "the frame does not verify"
-        expect((kind == 2) == (offset == PAGE), "a SEGOPEN is missing or misplaced")
-        expect(kind == 1 or count == 0, "an engine frame says that it holds events")
-        expect(self.sequence in (None, seq), f"sequence {self.sequence} was expected, not {seq}")
-        expect(ts > self.ts and epoch >= self.epoch, "time or epoch goes back")
-        self.sequence, self.ts, self.epoch = seq, ts, epoch
-        body = frame[48:48 + length]
-        if kind == 2:
-            self.segopen(body)
-        elif kind == 3:
-            expect(length == 32 and not any(body[24:]), "a wrong EPOCH")
-        elif kind == 6:
-            expect(length == 16, "a wrong GAP")
-            first, last = struct.unpack_from("<QQ", body)
-            expect(first == seq and last >= first, "a wrong GAP")
-            self.sequence = last + 1
-        if kind == 1:
-            self.items(body, count)
-        self.fold = fold(self.fold, offset, crc)
-        self.offset = offset + span
-        self.frames += 1
-        return None
-
-    def segopen(self, body):
-        expect(len(body) >= 64 and not any(body[54:64]), "a SEGOPEN is too short")
-        (before_fold, before, end, _wall, next_stream, next_type, types, way,
-         why) = struct.unpack_from("<QIIQQHHBB", body, 16)
-        expect(way in (1, 2) and why in (1, 2, 3, 4), "an unknown way or reason")
-        entries = list(self.split(body[64:]))
-        expect(all(entry[0] == 3 for entry in entries), "the type table holds no type")
-        table = {number: item for _, number, _, _, item in entries}
-        expect(len(table) == types, "the type table is not complete")
-        if self.first and (self.alone or self.catalog):
-            self.next_type = next_type
-            for number, payload in table.items():
-                self.add_type(number, payload)
-        if self.first and self.alone:
-            self.next_stream = next_stream
-        else:
-            expect((before, end, before_fold) == (self.before or (0, 0, before_fold)),
-                   "a SEGOPEN contradicts the segment before it")
-            expect((next_type, next_stream) == (self.next_type, self.next_stream),
-                   "a SEGOPEN contradicts the numbers before it")
-            expect({n: bytes(p) for n, p in table.items()}
-                   == {n: t["raw"] for n, t in self.types.items()}, "another type table")
-        self.first = False
-
-    @staticmethod
-    def split(body):
-        """The items: kind, type number, stream, extensions, payload."""
-        at = 0
-        while at < len(body):
-            expect(at + 16 <= len(body), "a body ends inside an item header")
-            length, number, flags, ext, stream = struct.unpack_from("<IHBBQ", body, at)
-            expect(flags & 0x78 == 0 and 1 <= flags & 7 <= 4, "an unknown kind of item")
-            start = at + 16 + 16 * ext
-            expect(start + length <= len(body), "an item reaches beyond its frame")
-            yield flags & 7, number, stream, body[at + 16:start], body[start:start + length]
-            at = start + length + -length % 16
-
-    def items(self, body, count):
-        index = 0
-        frame_sequence = self.sequence
-        for kind, number, stream, extensions, payload in self.split(body):
-            if kind == 3:
-                expect(number == self.next_type, "a type number is not the next one")
-                self.add_type(number, payload)
-                self.next_type += 1
-            elif kind == 4:
-                expect(stream == self.next_stream, "a stream number is not the next one")
-                self.add_stream(stream, payload)
-                self.next_stream += 1
-            elif kind == 1:
-                self.event(frame_sequence + index, number, stream, extensions, payload, index)
-                index += 1
-        expect(index == count, "a frame has another number of events than it says")
-        self.sequence = frame_sequence + count
-        self.events += count
-
-    def add_type(self, number, payload):
-        mark, length, version, name, encoding = struct.unpack_from("<QIHBB", payload)
-        expect(len(payload) == 16 + name + length and encoding in (1, 2), "a wrong TYPE")
-        description = bytes(payload[16 + name:])
-        if encoding == 1:
-            expect(fingerprint(description) == mark, "a fingerprint is not that of its description")
-        self.types[number] = {"raw": bytes(payload), "name": bytes(payload[16:16 + name]).decode(),
-                              "version": version,
-                              "nodes": parse(description) if encoding == 1 else None}
-
-    def add_stream(self, number, payload):
-        self.streams[number] = stream_of(payload)
-        self.heads[number] = (0, 0, 0)
-
-    @staticmethod
-    def extensions(data):
-        found, at = {}, 0
-        while at < len(data):
-            tag, units = data[at], data[at + 1]
-            expect(units and at + 16 * units <= len(data), "an extension has a wrong length")
-            expect(tag < 0x80, f"extension {tag} must be understood")
-            found[tag] = data[at:at + 16 * units]
-            at += 16 * units
-        return found
-
-    def event(self, sequence, number, stream, extensions, payload, index):
-        known = self.types.get(number)
-        expect(known, f"type number {number} stands for nothing")
-        found = self.extensions(extensions)
-        version = None
-        if stream:
-            expect(1 in found, "an event of a stream has no link")
-            link = found[1]
-            at = int.from_bytes(link[2:4], "little")
-            version = int.from_bytes(link[4:9], "little")
-            position = int.from_bytes(link[9:16], "little") << 4
-            if stream in self.heads:
-                expect((version - 1, position, at) == self.heads[stream], "a wrong link")
-            else:
-                expect(self.alone, f"stream number {stream} stands for nothing")
-            here = self.number << self.bits | self.offset
-            self.heads[stream] = (version, here, index)
-        number_of = lambda tag: struct.unpack_from("<Q", found[tag], 8)[0] if tag in found else None
-        metadata = None
-        if 9 in found:
-            metadata = bytes(found[9][4:4 + int.from_bytes(found[9][2:4], "little")]).hex()
-        nodes = known["nodes"]
-        self.out({
-            "sequence": sequence, "ts": self.ts, "epoch": self.epoch, "segment": self.number,
-            "type": known["name"], "version": known["version"],
-            "stream": self.streams.get(stream, {"number": stream}) if stream else None,
-            "stream_version": version, "cause": number_of(3), "correlation": number_of(4),
-            "metadata": metadata,
-            "payload": Renderer(nodes, payload).render() if nodes else bytes(payload).hex(),
-        })
-
-    def seal(self, data):
-        page = data[(1 << self.bits) - PAGE:]
-        if len(page) < PAGE or not any(page):
-            return
-        offset = (1 << self.bits) - PAGE
-        crc, end = struct.unpack_from("<II", page, 8)
-        expect(page[:8] == b"\xfactsea\r\n" and crc == page_crc(half(self.key.at(offset)), page, 8),
-               "the SEAL does not verify")
-        _first, following, _first_ts, last_ts, folded, _frames, epoch = struct.unpack_from(
-            "<QQQQQII", page, 16)
-        expect((end, following, last_ts, folded, epoch)
-               == (self.offset, self.sequence, self.ts, self.fold, self.epoch),
-               "the SEAL contradicts the segment")
-
-    def end(self, reason):
-        return {"end": {"segment": self.number, "offset": self.offset,
-                        "next_sequence": self.sequence, "next_stream": self.next_stream,
-                        "next_type": self.next_type, "events": self.events,
-                        "frames": self.frames, "reason": reason}}
+SEGMENT_NAME = re.compile(r"([0-9]{10})\.log", re.ASCII)
+# A described payload nests up to 128 pointers times 64 contained values deep.
+RECURSION_LIMIT = 100_000
+STACK_SIZE = 256 << 20
 
 
-def read_log(directory, out):
-    manifest = read_manifest(directory)
-    names = sorted(name for name in os.listdir(os.path.join(directory, "seg"))
-                   if re.fullmatch(r"[0-9]{10}\.log", name))
-    log, reason, last = Log(False, out), None, None
-    catalog = read_catalog(directory, manifest)
-    if catalog:
-        names = [name for name in names if int(name[:10]) >= catalog["floor"]]
-        expect(names and int(names[0][:10]) == catalog["floor"], "the first segment is missing")
-        log.begin(catalog)
-    for name in names:
-        data = open(os.path.join(directory, "seg", name), "rb").read()
-        expect(data[16:32] == manifest["log"], f"{name} belongs to another log")
-        expect(struct.unpack_from("<I", data, 32)[0] == int(name[:10]), f"{name} has another number")
-        if not any(data[PAGE:PAGE + 48]):
-            continue  # prepared, not in use
-        if last is not None:
-            log.seal(last)
-            log.before = (log.number, log.offset, log.fold)
-        reason, last = log.segment(data), data
-    expect(last is not None, "no segment is in use")
-    log.seal(last)
-    end = log.number << log.bits | log.offset
-    expect(end >= manifest["checkpoint"], "the log ends below its checkpoint: damaged")
-    out(log.end(reason))
-
-
-def read_segment(path, out):
-    log = Log(True, out)
-    data = open(path, "rb").read()
-    reason = log.segment(data)
-    log.seal(data)
-    out(log.end(reason))
-
-
-def main(words):
-    out = lambda value: print(json.dumps(value, ensure_ascii=False))
+@contextmanager
+def at(place):
+    """Name the place in a contradiction; any failure to decode is one."""
     try:
-        if words[:1] == ["--segment"]:
-            read_segment(words[1], out)
+        yield
+    except Contradiction as error:
+        raise Contradiction(f"{place}: {error}") from None
+    except (ValueError, ArithmeticError, LookupError, struct.error, RecursionError,
+            MemoryError) as error:
+        raise Contradiction(f"{place}: cannot be decoded: {error!r}") from None
+
+
+class Walk:
+    """Follows the frames of a log from segment to segment, and prints its events."""
+
+    def __init__(self, manifest=None, newest=False):
+        self.manifest = manifest
+        self.newest = newest
+        self.catalog = Catalog()
+        self.frames = 0
+        self.events = 0
+        self.next_sequence = None
+        self.last = None
+        self.histories = {}
+        self.epochs = {}
+        self.predecessor = None
+        self.checkpoint_pending = bool(manifest and manifest.checkpoint)
+
+    def segment(self, segment, limit):
+        """Walk the frames of a segment up to `limit` or the first place without one."""
+        offset, fold, frames, first = PAGE, segment.empty_fold(), 0, None
+        while offset != limit:
+            with at(f"segment {segment.number} offset {offset}"):
+                frame = segment.frame_at(offset)
+                if frame is None:
+                    break
+                require(limit is None or offset + frame.span <= limit,
+                        "frame runs over the end of its segment")
+                self._accept(segment, frame)
+            first = first or frame
+            fold = mix(fold ^ K5, (offset << 32 | frame.crc) ^ K2)
+            frames += 1
+            offset += frame.span
+        if first is None:
+            return None
+        self.frames += frames
+        walked = Summary(offset, first.sequence, self.next_sequence, first.ts, self.last.ts, fold,
+                         frames, self.last.epoch)
+        self.predecessor = segment.number, walked
+        return walked
+
+    def _accept(self, segment, frame):
+        segment.check_frame(frame)
+        self._check_succession(frame)
+        position = segment.position(frame.offset)
+        self._check_checkpoint(position, frame)
+        self.next_sequence = frame.sequence + frame.count
+        if frame.kind == SEGOPEN:
+            self._segopen(segment, frame)
+        elif frame.kind == EPOCH:
+            self._epoch(frame)
+        elif frame.kind == GAP:
+            self._gap(frame)
+        elif frame.kind == PAD:
+            require(not frame.body, "PAD frame with a body")
+        elif frame.kind == DATA:
+            self._data(segment, frame, position)
+        self.last = frame
+
+    def _check_succession(self, frame):
+        last = self.last
+        if last is None:
+            require(self.next_sequence in (None, frame.sequence),
+                    "the first segment begins with another sequence than the catalog says")
+            return
+        require(frame.sequence == self.next_sequence,
+                f"frame begins with sequence {frame.sequence}, not {self.next_sequence}")
+        require(frame.ts > last.ts, "frame is not later than the one before")
+        require(not frame.flags or frame.ts == last.ts + 1, "time of a frame contradicts its flag")
+        require(frame.epoch >= last.epoch, "frame is of an older epoch than the one before")
+        require(frame.epoch == last.epoch or frame.kind in (SEGOPEN, EPOCH),
+                "an epoch begins without a frame that says so")
+        require(frame.epoch > last.epoch or frame.kind != EPOCH, "EPOCH frame without a new epoch")
+
+    def _check_checkpoint(self, position, frame):
+        if self.checkpoint_pending:
+            checkpoint = self.manifest.checkpoint
+            require(not position < checkpoint < position + frame.span,
+                    "the manifest's checkpoint lies inside a frame")
+            if checkpoint <= position:
+                self._meet_checkpoint(frame.sequence)
+
+    def _meet_checkpoint(self, sequence):
+        self.checkpoint_pending = False
+        require(self.catalog.lossy or sequence == self.manifest.checkpoint_sequence,
+                "sequence at the manifest's checkpoint differs")
+
+    def finish(self, end):
+        """Check the manifest against the end of the log."""
+        manifest = self.manifest
+        if self.checkpoint_pending and self.next_sequence is not None:
+            self._meet_checkpoint(self.next_sequence)
+        require(self.histories.get(manifest.epoch, manifest.history) == manifest.history,
+                "manifest has another history id than its epoch")
+        if self.newest:
+            require(not manifest.clean or end == manifest.checkpoint,
+                    "closed cleanly, but the manifest's checkpoint is not the end of the log")
+            require(not self.last or self.last.epoch <= manifest.epoch,
+                    "log has a later epoch than the manifest")
+
+    def _enter_epoch(self, frame, history):
+        known = self.histories.setdefault(frame.epoch, history)
+        require(known == history, "history id changes within an epoch")
+        require(self.epochs.setdefault(history, frame.epoch) == frame.epoch,
+                "two epochs have one history id")
+
+    def _segopen(self, segment, frame):
+        segopen = SegOpen.parse(frame.body)
+        if segopen.why == FIRST:
+            require((segopen.predecessor, segopen.end, segopen.fold) == (0, 0, 0),
+                    "first segment with a predecessor")
+            require((frame.sequence, segopen.next_stream, segopen.next_type, segopen.types,
+                     frame.flags) == (1, 1, 1, 0, 0), "first segment does not begin a log")
         else:
-            read_log(words[0], out)
-    except Contradiction as contradiction:
-        print(f"{words[-1]}: {contradiction}", file=sys.stderr)
-        return 1
-    except (struct.error, ValueError, LookupError, RecursionError) as error:
-        # What verifies and cannot be read.
-        print(f"{words[-1]}: {type(error).__name__}: {error}", file=sys.stderr)
+            require(0 < segopen.predecessor < segment.number, "predecessor is no earlier segment")
+            require(segopen.end % 16 == 0 and PAGE < segopen.end <= segment.frames_end,
+                    "predecessor's end is out of bounds")
+        if self.predecessor:
+            number, walked = self.predecessor
+            require((segopen.predecessor, segopen.end, segopen.fold)
+                    == (number, walked.end, walked.fold), "SEGOPEN differs from the predecessor")
+        elif self.manifest:
+            require(segopen.predecessor < self.manifest.floor, "predecessor is missing")
+        self._enter_epoch(frame, segopen.history)
+        require(8 * len(segopen.items) <= segment.size, "SEGOPEN holds too many bytes of types")
+        self.catalog.open_segment(segopen, segment.position(PAGE), self.last is None,
+                                  segopen.why == REPAIRED)
+
+    def _epoch(self, frame):
+        cursor = Cursor(frame.body)
+        history = cursor.take(16)
+        cursor.take(8)
+        cursor.zero(8)
+        cursor.finish()
+        self._enter_epoch(frame, history)
+
+    def _gap(self, frame):
+        cursor = Cursor(frame.body)
+        first, last = cursor.uint(8), cursor.uint(8)
+        cursor.finish()
+        require(first == frame.sequence and last >= first, "illegal bounds of a GAP")
+        self.next_sequence = last + 1
+        self.catalog.lossy = True
+
+    def _data(self, segment, frame, position):
+        events = 0
+        for item in parse_items(frame.body):
+            if item.kind in (TYPE, STREAM):
+                self.catalog.declare(item, position)
+            elif item.kind == EVENT:
+                sequence = frame.sequence + events
+                rendered = {"sequence": sequence, "ts": frame.ts, "epoch": frame.epoch,
+                            "segment": segment.number}
+                rendered |= self.catalog.event(item, sequence, position, events)
+                emit(rendered)
+                events += 1
+        require(events == frame.count, f"frame of {events} events says {frame.count}")
+        self.events += events
+
+    def end(self, segment, offset, reason):
+        """Print where the log ends."""
+        known = self.last is not None
+        emit({"end": {
+            "segment": segment.number, "offset": offset, "next_sequence": self.next_sequence,
+            "next_stream": self.catalog.next_stream if known else None,
+            "next_type": self.catalog.next_type if known else None,
+            "events": self.events, "frames": self.frames, "reason": reason}})
+
+
+def emit(rendered):
+    """Print a JSON line."""
+    print(json.dumps(rendered, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+def find_segopen(segment):
+    """The SEGOPEN of a segment; None if the segment is not in use."""
+    with at(f"segment {segment.number} offset {PAGE}"):
+        frame = segment.frame_at(PAGE)
+        if frame is None:
+            return None
+        require(frame.kind == SEGOPEN, "the first frame is no SEGOPEN")
+        return SegOpen.parse(frame.body)
+
+
+def check_seal(segment, walked, successor):
+    """Check a SEAL that verifies against the frames."""
+    with at(f"segment {segment.number} SEAL"):
+        seal = segment.seal()
+        if seal is None:
+            return
+        if successor and successor.why != FULL and seal.end != walked.end:
+            return
+        require(seal == walked, f"SEAL {seal} differs from the frames {walked}")
+
+
+def judge_tail(segment, end, later, checkpoint, promised):
+    """What stands behind the end of the log says: the reason of the end, if no damage."""
+    witnesses = [frame.durable for frame in segment.verified_frames(end)]
+    for following in later:
+        witnesses += (frame.durable for frame in following.verified_frames(PAGE))
+    durable = max([checkpoint, *witnesses])
+    place = f"segment {segment.number} offset {end}"
+    require(segment.position(end) >= durable,
+            f"{place}: damage, proved: no frame, but everything was durable below {durable}")
+    if promised:
+        return "torn tail: frames that a successor or SEAL speaks of are missing"
+    seal_free = segment.frames_end if segment.seal() else segment.size
+    if not segment.is_zero(end, seal_free):
+        return "torn tail: bytes behind the last frame are no frame"
+    if not all(following.is_zero(PAGE, following.size) for following in later):
+        return "torn tail: bytes in a later segment are no frame"
+    return "clean end: only zeros follow"
+
+
+def end_of_log(walk, segment, walked, later, promised, checkpoint):
+    """Judge and print the end of the log."""
+    offset = walked.end if walked else PAGE
+    if walked and not promised:
+        check_seal(segment, walked, None)
+    reason = judge_tail(segment, offset, later, checkpoint, promised)
+    position = segment.position(offset)
+    if walk.manifest:
+        walk.finish(position)
+    walk.end(segment, offset, reason)
+
+
+def sealed_end(segment):
+    """Where a SEAL that verifies says that the frames end."""
+    with at(f"segment {segment.number} SEAL"):
+        seal = segment.seal()
+        return seal.end if seal else None
+
+
+def read_segment(path):
+    """Read one segment alone."""
+    segment = open_segment(path)
+    walk = Walk()
+    if find_segopen(segment) is None:
+        end_of_log(walk, segment, None, [], False, 0)
+        return
+    limit = sealed_end(segment)
+    walked = walk.segment(segment, limit)
+    end_of_log(walk, segment, walked, [], limit not in (None, walked.end), 0)
+
+
+def open_segment(path):
+    """Map a segment, and check its number if it has the name of one."""
+    with at(path):
+        segment = Segment(path)
+        name = SEGMENT_NAME.fullmatch(os.path.basename(path))
+        require(not name or int(name[1]) == segment.number, "segment number differs from its name")
+        return segment
+
+
+def read_manifest(directory):
+    """The newer slot of the manifest that verifies, and whether both do, so that none is newer."""
+    slots = []
+    for name in ("MANIFEST-a", "MANIFEST-b"):
+        path = os.path.join(directory, name)
+        with at(path):
+            if os.path.lexists(path):
+                data = map_file(path)
+                slots.append(Manifest.parse(data[:] if data else b""))
+    slots = [slot for slot in slots if slot]
+    require(slots, "no slot of the manifest verifies")
+    require(len({slot.generation for slot in slots}) == len(slots),
+            "both slots of the manifest have one generation")
+    require(len({(slot.uuid, slot.bits) for slot in slots}) == 1, "slots of the manifest differ")
+    return max(slots, key=lambda slot: slot.generation), len(slots) == 2
+
+
+def open_segments(directory, manifest):
+    """Map the segments from the manifest's floor on, and check that they are of this log."""
+    folder = os.path.join(directory, "seg")
+    names = sorted(filter(SEGMENT_NAME.fullmatch, os.listdir(folder)))
+    segments = [open_segment(os.path.join(folder, name)) for name in names
+                if int(name[:10]) >= manifest.floor]
+    require(segments and segments[0].number == manifest.floor, "segment of the floor is missing")
+    for segment in segments:
+        require(segment.uuid == manifest.uuid, f"segment {segment.number} is of another log")
+        require(segment.bits == manifest.bits, f"segment {segment.number} has another size")
+    return segments
+
+
+def read_log(directory):
+    """Read a whole log."""
+    manifest, newest = read_manifest(directory)
+    with at(os.path.join(directory, "CATALOG")):
+        dropped, manifest = read_dropped(directory, manifest)
+    segments = open_segments(directory, manifest)
+    segopens = [find_segopen(segment) for segment in segments]
+    used = [place for place, segopen in enumerate(segopens) if segopen]
+    walk = Walk(manifest, newest)
+    if dropped and segopens[0]:
+        dropped.begin(walk)
+        dropped.check_first(segopens[0])
+    if not used or used[0] != 0:
+        end_of_log(walk, segments[0], None, segments[1:], bool(used), manifest.checkpoint)
+        return
+    numbers = {segment.number for segment in segments}
+    for place, following in zip(used, [*used[1:], None]):
+        segment = segments[place]
+        successor = segopens[following] if following else None
+        if successor:
+            require(segment.number <= successor.predecessor < segments[following].number
+                    and successor.predecessor in numbers,
+                    f"segment {segments[following].number}: its predecessor is missing or in use "
+                    "by another")
+        adjacent = successor and successor.predecessor == segment.number
+        limit = successor.end if adjacent else sealed_end(segment)
+        walked = walk.segment(segment, limit)
+        if not adjacent or walked.end != limit:
+            break
+        check_seal(segment, walked, successor)
+        require(successor.why != FULL or segment.is_zero(walked.end, segment.frames_end),
+                f"segment {segment.number}: bytes behind the end of a full segment are not zero")
+    promised = bool(successor) or limit not in (None, walked.end)
+    end_of_log(walk, segment, walked, segments[place + 1:], promised, manifest.checkpoint)
+
+
+def run(arguments):
+    """Read what the arguments name; returns the exit code."""
+    try:
+        with at(arguments.path):
+            if arguments.segment:
+                read_segment(arguments.path)
+            else:
+                read_log(arguments.path)
+            sys.stdout.flush()
+    except (Contradiction, OSError) as error:
+        sys.stdout.flush()
+        print(" ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0
 
 
+def main():
+    """Parse the command line and read, on a stack deep enough for nested payloads."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--segment", action="store_true", help="read one segment file alone")
+    parser.add_argument("path", help="directory of the log, or the segment file")
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(encoding="utf-8")
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    threading.stack_size(STACK_SIZE)
+    codes = []
+    reader = threading.Thread(target=lambda: codes.append(run(arguments)))
+    reader.start()
+    reader.join()
+    return codes[0] if codes else 1
+
+
 if __name__ == "__main__":
-    sys.setrecursionlimit(5000)
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
