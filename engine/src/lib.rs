@@ -59,10 +59,10 @@ pub use factlog_codec::{
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, BecomesDurable,
-    Clock, Cursor, Cut, Damage, DamageReason, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError, OptionError, Options, Producer,
-    ReadError, Readable, Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal,
-    Refused, RetainError, Retained, Retention, SeekError, Start, Stats, StreamCursor,
-    StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
-    Waited, Writer, WriterThread,
+    Clock, Cursor, Cut, Damage, DamageReason, DiskObserver, DiskOperation, Draft, Drafts,
+    Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError,
+    OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
+    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention,
+    SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock,
+    ThreadOptions, Transaction, WaitStrategy, Waited, Writer, WriterThread,
 };

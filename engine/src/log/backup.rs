@@ -13,8 +13,8 @@ use factlog_codec::{Manifest, Position, SegmentId, Sequence};
 
 use super::cursor::{Hold, Log};
 use super::disk::{
-    Directory, Slots, copy_file, copy_segment, install_catalog, make_private, prepare_catalog,
-    read_catalog, sync_directory,
+    Directory, DiskIo, Slots, copy_file, copy_segment, install_catalog, prepare_catalog,
+    read_catalog,
 };
 use super::error::{OpenError, SyncError};
 use super::fault::IoError;
@@ -139,7 +139,7 @@ impl Log {
     ) -> Result<Backup, BackupError> {
         let to = to.as_ref();
         let plan = Plan::make(self.shared())?;
-        let target = make_target(to)?;
+        let target = make_target(to, self.shared().directory.io())?;
         plan.copy(self.shared(), &target, &mut progress)?;
         let copy = Options::new().open_read_only(to).map_err(BackupError::Open)?;
         let report = copy.recovery();
@@ -154,14 +154,14 @@ impl Log {
     }
 }
 
-fn make_target(to: &Path) -> Result<Directory, BackupError> {
+fn make_target(to: &Path, disk: &DiskIo) -> Result<Directory, BackupError> {
     let io = |action| move |source| BackupError::Io(IoError::new(action, to, source));
-    make_private(to, true).map_err(io("make the directory"))?;
+    disk.make_directory(to, true).map_err(io("make the directory"))?;
     let mut entries = fs::read_dir(to).map_err(io("list"))?;
     if entries.next().is_some() {
         return Err(BackupError::NotEmpty(to.to_path_buf()));
     }
-    let target = Directory::new(to);
+    let target = Directory::new(to, disk.clone());
     target.create().map_err(io("make the directory"))?;
     Ok(target)
 }
@@ -216,14 +216,14 @@ impl Plan {
         target: &Directory,
         progress: &mut dyn FnMut(BackupProgress),
     ) -> Result<(), BackupError> {
-        let of = self.segments.len();
+        let (of, disk) = (self.segments.len(), target.io());
         for (done, id) in self.segments.iter().enumerate() {
             progress(BackupProgress { done, of });
             let (from, to) = (shared.directory.segment(*id), target.segment(*id));
             let copied = if self.end.segment(shared.bits) == *id {
-                copy_segment(&from, &to, self.end.offset(shared.bits), 1 << shared.bits)
+                copy_segment(disk, &from, &to, self.end.offset(shared.bits), 1 << shared.bits)
             } else {
-                copy_file(&from, &to)
+                copy_file(disk, &from, &to)
             };
             copied.map_err(|source| IoError::new("copy", from, source))?;
         }
@@ -236,7 +236,7 @@ impl Plan {
         }
         let slots = Slots::read(target).map_err(io("read the manifest in"))?;
         slots.writer(target).write(&self.manifest).map_err(io("write a manifest in"))?;
-        sync_directory(target.root()).map_err(io("make durable"))?;
+        disk.sync_directory(target.root()).map_err(io("make durable"))?;
         Ok(())
     }
 }

@@ -62,7 +62,7 @@ pub use cursor::{
     Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
     Waited,
 };
-pub use disk::FileSystem;
+pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::Durability;
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,

@@ -6,9 +6,11 @@ use factlog_codec::layout::{DEFAULT_SEGMENT_BITS, MAX_SEGMENT_BITS, MIN_SEGMENT_
 use factlog_codec::types::{EventType, Vocabulary};
 
 use super::clock::Clock;
+use super::disk::DiskObserver;
 use super::durability::Durability;
 use super::error::OptionError;
 use super::report::RecoveryProgress;
+use crate::sync::Arc;
 
 const MOST_SPARE_SEGMENTS: usize = 16;
 
@@ -30,6 +32,7 @@ pub struct Options {
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) types: Vec<&'static EventType>,
     pub(super) progress: Option<ProgressFn>,
+    pub(super) observer: Option<Arc<dyn DiskObserver>>,
 }
 
 type ProgressFn = Box<dyn FnMut(RecoveryProgress)>;
@@ -57,6 +60,7 @@ impl Default for Options {
             clock: None,
             types: Vec::new(),
             progress: None,
+            observer: None,
         }
     }
 }
@@ -135,6 +139,14 @@ impl Options {
     #[must_use]
     pub fn progress(mut self, told: impl FnMut(RecoveryProgress) + 'static) -> Self {
         self.progress = Some(Box::new(told));
+        self
+    }
+
+    /// Tells somebody of every operation that changes files of the log, before and after it: for
+    /// tests that cut the power or fill the disk at a certain one, and for those who measure.
+    #[must_use]
+    pub fn disk_observer(mut self, observer: Arc<dyn DiskObserver>) -> Self {
+        self.observer = Some(observer);
         self
     }
 

@@ -6,7 +6,6 @@
 //! its name, which is the moment at which it has happened; the manifest has the floor; the files
 //! go. What a crash leaves of the files is removed at the next opening.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +18,6 @@ use factlog_codec::{
 use super::clock::{Clock, SystemClock};
 use super::disk::{
     SegmentBytes, archive_file, install_catalog, prepare_catalog, read_catalog, read_segment,
-    sync_directory,
 };
 use super::error::{ReadError, RetainError};
 use super::fault::{IoError, ItemFault};
@@ -136,7 +134,7 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     let io = |action| {
         move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
     };
-    let root = shared.directory.root();
+    let (root, disk) = (shared.directory.root(), shared.directory.io());
     loop {
         // What is held stays. Whoever begins to hold meanwhile is seen when the floor is raised.
         let oldest = shared.holds.held().oldest;
@@ -153,9 +151,9 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         if let Some(folder) = &retention.archive {
             for segment in shared.segments.below(target) {
                 let path = shared.directory.segment(segment.id());
-                archive_file(&path, folder).map_err(|error| io("archive")(&path, error))?;
+                archive_file(disk, &path, folder).map_err(|error| io("archive")(&path, error))?;
             }
-            sync_directory(folder).map_err(|error| io("make durable")(folder, error))?;
+            disk.sync_directory(folder).map_err(|error| io("make durable")(folder, error))?;
         }
         let (catalog, entries) = catalog_at(shared, before, target)?;
         prepare_catalog(&shared.directory, &catalog.encode(&entries), &entries)
@@ -175,19 +173,19 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     shared.maps.forget_below(target);
     retained.dropped = u32::try_from(gone.len()).unwrap_or(u32::MAX);
     retained.oldest = shared.oldest();
-    let noted = sync_directory(root).and_then(|()| keeper.raise_floor(target));
+    let noted = disk.sync_directory(root).and_then(|()| keeper.raise_floor(target));
     if let Err(error) = noted {
         let error = IoError::new("note the floor in", root, error);
         return Err(RetainError::Unfinished(Box::new(retained), Arc::new(error)));
     }
     for segment in &gone {
         let path = shared.directory.segment(segment.id());
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = disk.remove(&path) {
             retained.left.push((path, error.to_string()));
         }
     }
     let segments = shared.directory.segments();
-    if let Err(error) = sync_directory(&segments) {
+    if let Err(error) = disk.sync_directory(&segments) {
         retained.left.push((segments, error.to_string()));
     }
     Ok(retained)

@@ -14,7 +14,7 @@ use crossbeam_queue::SegQueue;
 use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence};
 
-use super::disk::{has_other_names, open_regular, read_at, write_at};
+use super::disk::{has_other_names, open_regular, read_at};
 use super::durability::Durability;
 use super::fault::IoError;
 use super::map::Mapping;
@@ -111,7 +111,7 @@ impl Syncer {
         let id = end.segment(self.shared.bits);
         let in_use = &due.in_use;
         let synced = if in_use.segment.id() == id {
-            in_use.mapping.flush().and_then(|()| in_use.file.sync_data())
+            in_use.mapping.flush().and_then(|()| self.shared.directory.io().sync_data(&in_use.file))
         } else {
             Err(io::Error::other("the segment in use is another one than the writer's"))
         };
@@ -153,10 +153,11 @@ impl Syncer {
     /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
     fn write_again(&self, range: Unproven) -> io::Result<()> {
         let path = self.shared.directory.segment(range.segment);
+        let disk = self.shared.directory.io();
         // A file that another log shares is never written; it was durable when it was shared.
         let file = open_regular(&path, true)?;
         if has_other_names(&file)? {
-            return file.sync_data();
+            return disk.sync_data(&file);
         }
         let mut chunk = vec![0; 1 << 20];
         let (mut from, to) = (u64::from(range.from), u64::from(range.to));
@@ -166,14 +167,15 @@ impl Syncer {
             if read < len {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            write_at(&file, &chunk[..len], from)?;
+            disk.write_at(&file, &chunk[..len], from)?;
             from += len as u64;
         }
-        file.sync_data()
+        disk.sync_data(&file)
     }
 
     fn seal(&self, retired: &Retired) -> io::Result<()> {
         let bits = self.shared.bits;
+        let disk = self.shared.directory.io();
         let InUse { segment, mapping, file } = &retired.left;
         if file.metadata()?.len() < (1 << bits) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -182,10 +184,10 @@ impl Syncer {
         if !has_other_names(file)? {
             let offset = seal_offset(bits) as u32;
             let page = retired.seal.encode(segment.key(), offset);
-            write_at(file, &page, u64::from(offset))?;
+            disk.write_at(file, &page, u64::from(offset))?;
         }
         mapping.flush()?;
-        file.sync_data()
+        disk.sync_data(file)
     }
 
     /// An operation on a segment in use that failed stops the log for good.

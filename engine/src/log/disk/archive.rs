@@ -1,21 +1,22 @@
 //! Putting a file aside: by another name where that can be had, else by a copy.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::directory::{create_new, make_private, open_regular, sync_directory};
+use super::files::open_regular;
+use super::observe::DiskIo;
 
 /// Puts the file at `path` into `folder`, under its own name. Doing it again is no error.
-pub(crate) fn archive_file(path: &Path, folder: &Path) -> io::Result<()> {
+pub(crate) fn archive_file(disk: &DiskIo, path: &Path, folder: &Path) -> io::Result<()> {
     if !folder.is_dir() {
-        make_private(folder, true)?;
+        disk.make_directory(folder, true)?;
         if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_directory(parent)?;
+            disk.sync_directory(parent)?;
         }
     }
     let target = folder.join(path.file_name().unwrap_or_default());
-    match fs::hard_link(path, &target) {
+    match disk.hard_link(path, &target) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if same_bytes(path, &target)? {
@@ -25,21 +26,27 @@ pub(crate) fn archive_file(path: &Path, folder: &Path) -> io::Result<()> {
             Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
         }
         // Another file system, or one without links.
-        Err(_) => copy_file(path, &target),
+        Err(_) => copy_file(disk, path, &target),
     }
 }
 
 /// Copies a file, so that the copy is there whole or not at all, and durable.
-pub(crate) fn copy_file(path: &Path, target: &Path) -> io::Result<()> {
-    make(target, |to| {
+pub(crate) fn copy_file(disk: &DiskIo, path: &Path, target: &Path) -> io::Result<()> {
+    make(disk, target, |to| {
         let mut from = open_regular(path, false)?;
         io::copy(&mut from, to).map(drop)
     })
 }
 
 /// Copies a segment of `size` bytes up to `end`: what is behind that is zero in the copy.
-pub(crate) fn copy_segment(path: &Path, target: &Path, end: u32, size: u64) -> io::Result<()> {
-    make(target, |to| {
+pub(crate) fn copy_segment(
+    disk: &DiskIo,
+    path: &Path,
+    target: &Path,
+    end: u32,
+    size: u64,
+) -> io::Result<()> {
+    make(disk, target, |to| {
         let from = open_regular(path, false)?;
         let copied = io::copy(&mut from.take(u64::from(end)), to)?;
         if copied < u64::from(end) {
@@ -50,24 +57,25 @@ pub(crate) fn copy_segment(path: &Path, target: &Path, end: u32, size: u64) -> i
 }
 
 /// Makes a file: it is there whole and durable, or not at all.
-fn make(target: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn make(
+    disk: &DiskIo,
+    target: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = target.with_extension("tmp");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    disk.remove_if_there(&temporary)?;
     let write = || {
-        let mut file = create_new(&temporary)?;
+        let mut file = disk.create_new(&temporary)?;
         fill(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, target)
+        disk.sync_all(&file)?;
+        disk.rename(&temporary, target)
     };
     if let Err(error) = write() {
         // It means nothing under that name, so its removal may fail.
-        drop(fs::remove_file(&temporary));
+        drop(disk.remove(&temporary));
         return Err(error);
     }
-    target.parent().map_or(Ok(()), sync_directory)
+    target.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
 }
 
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {

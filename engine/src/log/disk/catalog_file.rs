@@ -1,10 +1,9 @@
 //! The catalog: written whole under another name, then renamed.
 
-use std::fs;
 use std::io::{self, Read};
 
-use super::directory::{Directory, create_new, open_regular};
-use super::segment_file::write_at;
+use super::directory::Directory;
+use super::files::open_regular;
 
 /// The catalog's bytes, if there is one.
 pub(crate) fn read_catalog(directory: &Directory) -> io::Result<Option<Vec<u8>>> {
@@ -24,18 +23,16 @@ pub(crate) fn prepare_catalog(
     entries: &[u8],
 ) -> io::Result<()> {
     let temporary = directory.catalog().with_extension("tmp");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = create_new(&temporary)?;
-    write_at(&file, head, 0)?;
-    write_at(&file, entries, head.len() as u64)?;
-    file.sync_all()
+    let io = directory.io();
+    io.remove_if_there(&temporary)?;
+    let file = io.create_new(&temporary)?;
+    io.write_at(&file, head, 0)?;
+    io.write_at(&file, entries, head.len() as u64)?;
+    io.sync_all(&file)
 }
 
 /// Gives the catalog that was prepared its name. From then on it holds.
 pub(crate) fn install_catalog(directory: &Directory) -> io::Result<()> {
     let path = directory.catalog();
-    fs::rename(path.with_extension("tmp"), path)
+    directory.io().rename(&path.with_extension("tmp"), &path)
 }

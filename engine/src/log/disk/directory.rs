@@ -1,20 +1,29 @@
 //! The directory of a log: its names, and how files in it are opened.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use factlog_codec::SegmentId;
 
+use super::observe::DiskIo;
+
 /// The directory of a log. All names in it are made here; none is taken from a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
     root: PathBuf,
+    io: DiskIo,
 }
 
 impl Directory {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+    pub(crate) fn new(root: &Path, io: DiskIo) -> Self {
+        Self { root: root.to_path_buf(), io }
+    }
+
+    /// The way to its files.
+    #[inline]
+    pub(crate) fn io(&self) -> &DiskIo {
+        &self.io
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -42,22 +51,31 @@ impl Directory {
     /// Makes the directory and those in it, if they are missing.
     pub(crate) fn create(&self) -> io::Result<()> {
         let missing: Vec<_> = self.root.ancestors().take_while(|path| !path.is_dir()).collect();
-        make_private(&self.root, true)?;
+        self.io.make_directory(&self.root, true)?;
         for made in missing {
-            sync_parent(made)?;
+            self.sync_parent(made)?;
         }
-        make_private(&self.segments(), false)
+        self.io.make_directory(&self.segments(), false)
     }
 
     /// Makes all names in the directory durable, and its own: also those that an earlier process
     /// was killed over before it could.
     pub(crate) fn sync_names(&self) -> io::Result<()> {
-        sync_directory(&self.segments())?;
-        sync_directory(&self.root)?;
-        match sync_parent(&self.root) {
+        self.io.sync_directory(&self.segments())?;
+        self.io.sync_directory(&self.root)?;
+        match self.sync_parent(&self.root) {
             // Somebody else's, who may not let it be looked at.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             done => done,
+        }
+    }
+
+    /// Makes the name of `path` durable.
+    fn sync_parent(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            None => Ok(()),
+            Some(parent) if parent.as_os_str().is_empty() => self.io.sync_directory(".".as_ref()),
+            Some(parent) => self.io.sync_directory(parent),
         }
     }
 
@@ -87,8 +105,8 @@ impl Directory {
     pub(crate) fn move_to_quarantine(&self, path: &Path, prefix: &str) -> io::Result<PathBuf> {
         let quarantine = self.quarantine();
         if !quarantine.is_dir() {
-            make_private(&quarantine, false)?;
-            sync_directory(&self.root)?;
+            self.io.make_directory(&quarantine, false)?;
+            self.io.sync_directory(&self.root)?;
         }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
         let mut target = quarantine.join(format!("{prefix}-{name}"));
@@ -98,9 +116,9 @@ impl Directory {
             }
             target = quarantine.join(format!("{prefix}-{again}-{name}"));
         }
-        fs::rename(path, &target)?;
-        sync_directory(&quarantine)?;
-        sync_directory(&self.segments())?;
+        self.io.rename(path, &target)?;
+        self.io.sync_directory(&quarantine)?;
+        self.io.sync_directory(&self.segments())?;
         Ok(target)
     }
 }
@@ -112,73 +130,6 @@ fn segment_number(name: &str) -> Option<u32> {
         return None;
     }
     digits.parse().ok().filter(|number| *number != 0)
-}
-
-pub(crate) fn make_private(path: &Path, parents: bool) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(parents);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        done => done,
-    }
-}
-
-/// Makes the entries of a directory durable.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    // Windows has no such call; its directory entries are journalled.
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
-/// Makes the name of `path` durable.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        None => Ok(()),
-        Some(parent) if parent.as_os_str().is_empty() => sync_directory(Path::new(".")),
-        Some(parent) => sync_directory(parent),
-    }
-}
-
-/// Opens `path` if it is a regular file and no link; never waits on a FIFO.
-pub(crate) fn open_regular(path: &Path, write: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(write);
-    open_checked(path, &mut options)
-}
-
-/// Makes a file that was not there.
-pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    open_checked(path, &mut options)
-}
-
-pub(crate) fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("this is no regular file"));
-    }
-    Ok(file)
-}
-
-/// Whether the file has more than one name.
-#[cfg(unix)]
-pub(crate) fn has_other_names(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 1)
-}
-
-#[cfg(not(unix))]
-pub(crate) fn has_other_names(_: &File) -> io::Result<bool> {
-    Ok(false)
 }
 
 #[cfg(test)]

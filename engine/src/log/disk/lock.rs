@@ -3,7 +3,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 
-use super::directory::{Directory, open_checked};
+use super::directory::Directory;
+use super::files::open_checked;
 
 /// Held as long as the log is open for writing.
 #[derive(Debug)]

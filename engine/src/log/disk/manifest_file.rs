@@ -1,14 +1,13 @@
 //! The two slots of the manifest, written in turn.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
 use factlog_codec::layout::PAGE;
 use factlog_codec::{Manifest, ManifestError};
 
-use super::directory::{Directory, create_new, has_other_names, open_regular, sync_directory};
-use super::segment_file::write_at;
+use super::directory::Directory;
+use super::files::{has_other_names, open_regular};
 
 /// What the two slots hold.
 #[derive(Debug)]
@@ -69,8 +68,9 @@ impl ManifestFile {
             // What somebody has given another name, a copy say, is not written to: the slot gets
             // a file of its own.
             Ok(file) if !has_other_names(&file)? => {
-                write_at(&file, &manifest.encode(), 0)?;
-                file.sync_all()?;
+                let io = self.directory.io();
+                io.write_at(&file, &manifest.encode(), 0)?;
+                io.sync_all(&file)?;
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => self.make(&path, manifest)?,
@@ -82,14 +82,12 @@ impl ManifestFile {
     /// A slot that is not there yet comes whole: nobody finds an empty one.
     fn make(&self, path: &Path, manifest: &Manifest) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = create_new(&temporary)?;
-        write_at(&file, &manifest.encode(), 0)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_directory(self.directory.root())
+        let io = self.directory.io();
+        io.remove_if_there(&temporary)?;
+        let file = io.create_new(&temporary)?;
+        io.write_at(&file, &manifest.encode(), 0)?;
+        io.sync_all(&file)?;
+        io.rename(&temporary, path)?;
+        io.sync_directory(self.directory.root())
     }
 }

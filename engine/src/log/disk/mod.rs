@@ -1,6 +1,8 @@
 //! Files and directories: the cold boundary to the operating system.
 //!
-//! - `directory`: names, modes, opening only what is a regular file
+//! - `files`: what the operating system has: opening only regular files, reading, writing
+//! - `observe`: everything that changes files goes through here, and who is told of it
+//! - `directory`: names
 //! - `lock`: one writer
 //! - `filesystem`: what the directory stands on, and whether that will do
 //! - `segment_file`: preparing a segment, reading one whole
@@ -10,20 +12,21 @@
 mod archive;
 mod catalog_file;
 mod directory;
+mod files;
 mod filesystem;
 mod lock;
 mod manifest_file;
+mod observe;
 mod segment_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
-pub(super) use directory::{
-    Directory, has_other_names, make_private, open_regular, sync_directory,
-};
+pub(super) use directory::Directory;
+pub(super) use files::{has_other_names, open_regular, read_at};
 pub use filesystem::FileSystem;
 pub(super) use filesystem::Suitability;
 pub(super) use lock::{Lock, LockError};
 pub(super) use manifest_file::{ManifestFile, Slots};
-pub(super) use segment_file::{
-    SegmentBytes, create_prepared, fill_holes, read_at, read_segment, write_at,
-};
+pub(super) use observe::DiskIo;
+pub use observe::{DiskObserver, DiskOperation};
+pub(super) use segment_file::{SegmentBytes, create_prepared, read_segment};

@@ -1,12 +1,14 @@
 //! Segment files: preparing one, and reading one whole.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 
 use factlog_codec::layout::segment_size;
 use factlog_codec::{SegmentHeader, all_zero};
 
-use super::directory::{Directory, create_new, open_regular, sync_directory};
+use super::directory::Directory;
+use super::files::{open_regular, read_at};
+use super::observe::DiskIo;
 
 /// Makes a segment: real blocks, a header, a name, all durable.
 ///
@@ -14,109 +16,23 @@ use super::directory::{Directory, create_new, open_regular, sync_directory};
 pub(crate) fn create_prepared(directory: &Directory, header: &SegmentHeader) -> io::Result<File> {
     let path = directory.segment(header.segment);
     let temporary = path.with_extension("tmp");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = create_new(&temporary)?;
-    let filled = fill(&file, header).and_then(|()| fs::rename(&temporary, &path));
+    let io = directory.io();
+    io.remove_if_there(&temporary)?;
+    let file = io.create_new(&temporary)?;
+    let filled = fill(io, &file, header).and_then(|()| io.rename(&temporary, &path));
     if let Err(error) = filled {
         // The file is of no meaning; that it stays is no harm, so its removal may fail.
-        drop(fs::remove_file(&temporary));
+        drop(io.remove(&temporary));
         return Err(error);
     }
-    sync_directory(&directory.segments())?;
+    io.sync_directory(&directory.segments())?;
     Ok(file)
 }
 
-fn fill(file: &File, header: &SegmentHeader) -> io::Result<()> {
-    allocate(file, segment_size(header.bits))?;
-    write_at(file, &header.encode(), 0)?;
-    file.sync_all()
-}
-
-/// Gives `file` real blocks for `len` bytes of zeros.
-#[cfg(target_os = "linux")]
-fn allocate(file: &File, len: usize) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    match fallocate(file, FallocateFlags::empty(), 0, len as u64) {
-        Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(file, len),
-        done => Ok(done?),
-    }
-}
-
-/// Fills the holes of a segment that is to be written with real blocks: a copy may have some, and
-/// a store into one on a full disk is a signal. No byte changes.
-#[cfg(target_os = "linux")]
-pub(crate) fn fill_holes(file: &File, len: usize) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len as u64) {
-        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-        done => Ok(done?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn fill_holes(_: &File, _: usize) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(file: &File, len: usize) -> io::Result<()> {
-    write_zeros(file, len)
-}
-
-fn write_zeros(file: &File, len: usize) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let mut offset = 0;
-    while offset < len {
-        let chunk = zeros.len().min(len - offset);
-        write_at(file, &zeros[..chunk], offset as u64)?;
-        offset += chunk;
-    }
-    Ok(())
-}
-
-/// Writes all of `bytes` at `offset`.
-pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
-    #[cfg(windows)]
-    {
-        let (mut bytes, mut offset) = (bytes, offset);
-        while !bytes.is_empty() {
-            let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[written..];
-            offset += written as u64;
-        }
-        Ok(())
-    }
-}
-
-/// Reads up to `bytes.len()` bytes at `offset`; how many there were.
-pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < bytes.len() {
-        #[cfg(unix)]
-        let read =
-            std::os::unix::fs::FileExt::read_at(file, &mut bytes[done..], offset + done as u64);
-        #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(
-            file,
-            &mut bytes[done..],
-            offset + done as u64,
-        );
-        match read {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
+fn fill(io: &DiskIo, file: &File, header: &SegmentHeader) -> io::Result<()> {
+    io.allocate(file, segment_size(header.bits) as u64)?;
+    io.write_at(file, &header.encode(), 0)?;
+    io.sync_all(file)
 }
 
 /// A segment's bytes, copied out: nothing that happens to the file can change them.

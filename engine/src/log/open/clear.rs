@@ -1,8 +1,5 @@
 //! Putting aside what is behind the end, removing what is below the floor.
 
-use std::fs;
-use std::io::ErrorKind;
-
 use factlog_codec::{Manifest, SegmentHeader, SegmentId};
 
 use crate::log::disk::{Directory, has_other_names, open_regular};
@@ -19,6 +16,7 @@ pub(super) fn clear_away(
     found: &Found,
     report: &mut RecoveryReport,
 ) -> Result<Vec<SegmentHeader>, OpenError> {
+    let disk = directory.io();
     let mut away: Vec<SegmentId> = found.later.iter().chain(&found.dirty).copied().collect();
     away.sort_unstable();
     for id in away.iter().rev() {
@@ -39,22 +37,17 @@ pub(super) fn clear_away(
         } else {
             // Prepared for a place that is not next any more, or not ours alone to write: there
             // is nothing in it.
-            fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+            disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
         }
     }
     let (_, temporary) =
         directory.list().map_err(|source| IoError::new("list", directory.segments(), source))?;
     for path in temporary {
-        fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+        disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
     // A catalog that was being written: it means nothing under that name.
     let path = directory.catalog().with_extension("tmp");
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != ErrorKind::NotFound => {
-            return Err(IoError::new("remove", path, source).into());
-        }
-        _ => {}
-    }
+    disk.remove_if_there(&path).map_err(|source| IoError::new("remove", path, source))?;
     Ok(usable)
 }
 
@@ -66,7 +59,7 @@ pub(super) fn remove_below(
 ) -> Result<(), OpenError> {
     for id in ids.iter().filter(|id| **id < floor) {
         let path = directory.segment(*id);
-        fs::remove_file(&path).map_err(|source| IoError::new("remove", path, source))?;
+        directory.io().remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::clock::{CounterClock, FrameClock};
 use super::conductor::{Conductor, Plan};
 use super::cursor::Log;
 use super::demand::Demand;
-use super::disk::{Directory, Lock, LockError, Slots};
+use super::disk::{Directory, DiskIo, Lock, LockError, Slots};
 use super::error::OpenError;
 use super::fault::IoError;
 use super::fork::ForkGuard;
@@ -74,7 +74,7 @@ const LOOKS: u32 = 100;
 /// Opens for reading only. Writes nothing.
 fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     let began = Instant::now();
-    let directory = Directory::new(root);
+    let directory = Directory::new(root, DiskIo::default());
     let mut look = || {
         let Some((mut manifest, slots, ids)) = read_names(&directory)? else {
             return Err(OpenError::NoLog(root.to_path_buf()));
@@ -143,7 +143,7 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
 fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
     let began = Instant::now();
     prepare_fences();
-    let directory = Directory::new(root);
+    let directory = Directory::new(root, DiskIo::new(options.observer.take()));
     check_file_system(root, options.network)?;
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
     directory.create().map_err(io("make the directory"))?;

@@ -4,7 +4,7 @@ use factlog_codec::layout::{FRAME_HEADER, PAGE, segment_size};
 use factlog_codec::{EpochBody, Predecessor, SegmentHeader, SegmentId, Succession};
 
 use crate::log::conductor::Prepared;
-use crate::log::disk::{create_prepared, fill_holes, has_other_names, open_regular};
+use crate::log::disk::{create_prepared, has_other_names, open_regular};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::map::Mapping;
@@ -69,7 +69,7 @@ pub(super) fn go_on(
     if has_other_names(&file).map_err(io)? {
         return Ok(None);
     }
-    fill_holes(&file, size).map_err(io)?;
+    shared.directory.io().fill_holes(&file, size as u64).map_err(io)?;
     let (mapping, half) =
         Mapping::writable(&file, size, end.offset as usize, size - PAGE).map_err(io)?;
     segment.share(&mapping);
@@ -115,7 +115,8 @@ pub(super) fn succeed(
     let mut active = Active::from_prepared(prepared);
     active.write_segopen(shared, frame, before);
     let (file, mapping) = active.file_and_mapping();
-    mapping.flush().and_then(|()| file.sync_data()).map_err(|source| {
+    let disk = shared.directory.io();
+    mapping.flush().and_then(|()| disk.sync_data(file)).map_err(|source| {
         IoError::new("make durable the segment", shared.directory.segment(id), source)
     })?;
     Ok(active)
@@ -127,7 +128,7 @@ pub(super) fn open_prepared(
 ) -> Result<Prepared, OpenError> {
     let path = shared.directory.segment(header.segment);
     let opened = open_regular(&path, true).and_then(|file| {
-        fill_holes(&file, segment_size(header.bits))?;
+        shared.directory.io().fill_holes(&file, segment_size(header.bits) as u64)?;
         Prepared::map(header, file)
     });
     opened.map_err(|source| OpenError::Io(IoError::new("map the segment", path, source)))
