@@ -51,7 +51,7 @@ pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{
     EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, GapBody, Sealed,
-    seal_frame,
+    seal_frame, seal_padded_frame,
 };
 pub use ids::{
     Epoch, HistoryId, LogId, Place, Position, SegmentId, Sequence, StreamNumber, StreamVersion,

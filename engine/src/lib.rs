@@ -53,15 +53,15 @@ pub use factlog_codec::{
     CatalogError, Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError,
     Key, LogId, ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop,
     StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
-    TypeItemError, TypeNumber, event, value, vocabulary,
+    TypeItemError, TypeNumber, WriteWay, event, value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, BecomesDurable,
-    Clock, Cursor, Cut, Damage, DamageReason, DiskObserver, DiskOperation, Draft, Drafts,
-    Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError,
-    OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
+    Clock, CommitAlign, Cursor, Cut, Damage, DamageReason, DiskObserver, DiskOperation, Draft,
+    Drafts, Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta,
+    OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
     RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention,
     SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock,
     ThreadOptions, Transaction, WaitStrategy, Waited, Writer, WriterThread,

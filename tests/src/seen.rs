@@ -1,6 +1,6 @@
 //! Events as a reader sees them, to be compared whole.
 
-use factlog::{Durability, EventRef, Log, Options, ReadError, Start, StreamKey};
+use factlog::{Durability, EventRef, Log, Options, ReadError, Start, StreamKey, WriteWay};
 
 /// Everything that an event has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,14 @@ pub fn read_all(log: &Log) -> Vec<Seen> {
 }
 
 /// Options for small logs: the least segments, as few of them ahead as can be.
+///
+/// With `FACTLOG_WAY=staged` in the environment, suites run in the staged way of writing.
 pub fn small() -> Options {
-    Options::new().segment_size(4 << 20).spare_segments(1).prefault(0).durability(Durability::None)
+    let small = Options::new().segment_size(4 << 20).spare_segments(1).prefault(0);
+    let small = small.durability(Durability::None);
+    match std::env::var("FACTLOG_WAY").as_deref() {
+        Ok("staged") => small.write_way(WriteWay::Staged),
+        Ok("mapped") | Err(_) => small,
+        Ok(other) => panic!("FACTLOG_WAY={other}: there are mapped and staged"),
+    }
 }

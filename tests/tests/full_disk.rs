@@ -7,10 +7,15 @@
 
 use std::env;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use factlog::{AppendError, EventType, Opaque, OpenError, Options, Sequence, Start};
+use factlog::{
+    AppendError, Durability, EventType, Opaque, OpenError, Options, RecoveryOutcome, Sequence,
+    Start, WriteWay,
+};
 
 static FILL: EventType = EventType::opaque("fill", 1);
 const INSIDE: &str = "FACTLOG_TEST_FULL_DISK";
@@ -145,19 +150,127 @@ fn does_a_full_xfs_give_an_error_and_the_log_go_on() {
 }
 
 #[test]
-fn is_btrfs_refused_with_a_reason() {
+fn does_a_full_btrfs_give_an_error_and_nothing_is_lost() {
     match mounted() {
         Some(point) => {
-            let error = Options::new().open(point.join("log")).expect_err("copies on write");
+            let mapped = Options::new().write_way(WriteWay::Mapped);
+            let error = mapped.open(point.join("log")).expect_err("copies on write");
             assert!(matches!(error, OpenError::CopyOnWrite { .. }), "{error:?}");
             assert!(error.to_string().contains("btrfs"), "{error}");
             assert!(!point.join("log").exists(), "something was made");
+            copy_on_write(&point);
         }
         None => inside(
-            "is_btrfs_refused_with_a_reason",
+            "does_a_full_btrfs_give_an_error_and_nothing_is_lost",
             &["unshare", "mkfs.btrfs"],
             "truncate -s 200M \"$IMAGE\"; mkfs.btrfs -q \"$IMAGE\"; \
              mount -o loop \"$IMAGE\" \"$MOUNT\"",
         ),
     }
+}
+
+/// Where each write allocates again, a write into prepared space may fail: then the writer stops for
+/// good with an error, what was accepted is there, and with space it goes on when opened anew.
+fn copy_on_write(point: &Path) {
+    let directory = point.join("log");
+    let payload = [7_u8; 60_000];
+    let event = Opaque::new(&FILL, &payload);
+    let options = || {
+        let options = Options::new().segment_size(4 << 20).spare_segments(1);
+        options.durability(Durability::Always)
+    };
+    let mut writer = options().open(&directory).expect("opens");
+    let mut other = 0;
+    // Random bytes: the file system may compress.
+    while other < 150 {
+        let mut random = fs::File::open("/dev/urandom").expect("there");
+        let mut bytes = vec![0; 1 << 20];
+        random.read_exact(&mut bytes).expect("read");
+        if fs::write(point.join(format!("other-{other}")), bytes).is_err() {
+            break;
+        }
+        other += 1;
+    }
+    let mut appended = 0;
+    let error = loop {
+        match writer.append(&event) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+        assert!(appended < 10_000, "the disk never becomes full");
+    };
+    println!("{appended} events until the disk was full: {error}");
+    let expected = matches!(
+        error,
+        AppendError::NoSpace(_)
+            | AppendError::Poisoned(_)
+            | AppendError::NotDurable(_)
+            | AppendError::Prepare(_)
+    );
+    assert!(expected, "{error:?}");
+    let log = writer.log();
+    let visible = log.visible().0.get();
+    assert!(visible >= appended, "{visible} of {appended}");
+    let mut cursor = log.cursor(Start::Oldest).expect("there");
+    let mut read = 0;
+    while let Some(event) = cursor.next_event().expect("readable") {
+        assert_eq!(event.payload(), payload);
+        read += 1;
+    }
+    assert!(read >= appended, "{read} of {appended}");
+    drop((cursor, log, writer));
+
+    for number in 0..other {
+        fs::remove_file(point.join(format!("other-{number}"))).expect("removed");
+    }
+    let mut writer = options().open(&directory).expect("opens again");
+    assert!(writer.next_sequence().get() > appended, "what was acknowledged is there");
+    writer.append(&event).expect("there is space again");
+    writer.close().expect("closed");
+}
+
+/// A torn tail with a later segment behind it is ended although no block is free: with the reserve.
+#[test]
+fn is_a_torn_tail_ended_on_a_full_disk() {
+    match mounted() {
+        Some(point) => torn_and_full(&point),
+        None => inside(
+            "is_a_torn_tail_ended_on_a_full_disk",
+            &["unshare"],
+            "mount -t tmpfs -o size=48m none \"$MOUNT\"",
+        ),
+    }
+}
+
+fn torn_and_full(point: &Path) {
+    let directory = point.join("log");
+    let payload = [7_u8; 60_000];
+    let event = Opaque::new(&FILL, &payload);
+    let options = || {
+        let options = Options::new().segment_size(4 << 20).spare_segments(1);
+        options.durability(Durability::None).prefault(0)
+    };
+    let mut writer = options().open(&directory).expect("room for a log");
+    for _ in 0..100 {
+        writer.append(&event).expect("appended");
+    }
+    drop(writer);
+    // In the first of two segments a frame is torn that nobody was told was durable.
+    let first = directory.join("seg/0000000001.log");
+    let file = fs::OpenOptions::new().write(true).open(first).expect("there");
+    file.write_all_at(&[0x55; 512], 2 << 20).expect("written");
+    let mut fill = 0;
+    while fs::write(point.join(format!("fill-{fill}")), vec![1; 64 << 10]).is_ok() {
+        fill += 1;
+    }
+    let writer = options().open(&directory).expect("the reserve is there");
+    let report = writer.recovery().clone();
+    assert_eq!(report.outcome, RecoveryOutcome::Torn, "{report}");
+    assert_eq!(report.quarantined.len(), 1, "{report}");
+    let kept = writer.next_sequence().get() - 1;
+    println!("{kept} events until the torn one");
+    assert!((30..40).contains(&kept));
+    drop(writer);
+    let again = options().open(&directory).expect("opens again, still full");
+    assert_eq!(again.next_sequence().get() - 1, kept);
 }

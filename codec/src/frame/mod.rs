@@ -13,4 +13,4 @@ mod write;
 pub use engine::{EpochBody, GapBody};
 pub use kind::{FrameFlags, FrameKind};
 pub use parse::{Frame, FrameError, FrameHeader};
-pub use write::{FrameDraft, Sealed, seal_frame};
+pub use write::{FrameDraft, Sealed, seal_frame, seal_padded_frame};

@@ -52,9 +52,27 @@ pub fn seal_frame(
     space: &mut [u8],
     len: usize,
 ) -> Sealed {
+    seal_padded_frame(key, offset, draft, space, len, align_up(FRAME_HEADER + len))
+}
+
+/// The same for a frame whose filler goes on until `span` bytes after its beginning: a multiple of
+/// 16, at least header and body.
+///
+/// # Panics
+///
+/// As [`seal_frame`], and when `space` is shorter than `span`.
+#[inline]
+#[allow(clippy::indexing_slicing, reason = "lengths are the caller's claim, as documented")]
+pub fn seal_padded_frame(
+    key: SegmentKey,
+    offset: u32,
+    draft: &FrameDraft,
+    space: &mut [u8],
+    len: usize,
+    span: usize,
+) -> Sealed {
     let written = FRAME_HEADER + len;
-    let span = align_up(written);
-    debug_assert!((offset as usize).is_multiple_of(ALIGN));
+    debug_assert!((offset as usize).is_multiple_of(ALIGN) && span.is_multiple_of(ALIGN));
     let mut raw = RawFrameHeader {
         crc: 0,
         len: len as u32,

@@ -11,11 +11,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
-use factlog_codec::{SegmentHeader, SegmentId};
+use factlog_codec::{SegmentHeader, SegmentId, WriteWay};
 
+use super::claim::Claim;
 use super::disk::create_prepared;
 use super::fault::IoError;
-use super::map::{Mapping, WriteHalf};
+use super::map::Mapping;
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::sync::atomic::{AtomicU8, Ordering};
@@ -32,20 +33,21 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Prepared {
     pub(crate) segment: Arc<Segment>,
     pub(crate) mapping: Arc<Mapping>,
-    pub(crate) half: WriteHalf,
+    pub(crate) claim: Claim,
     pub(crate) file: Arc<File>,
 }
 
 impl Prepared {
     /// Maps a segment whose file has a header and zeros behind it.
-    pub(crate) fn map(header: &SegmentHeader, file: File) -> io::Result<Self> {
+    pub(crate) fn map(shared: &Shared, header: &SegmentHeader, file: File) -> io::Result<Self> {
         let bits = header.bits;
-        let (size, limit) = (segment_size(bits), seal_offset(bits));
-        let (mapping, half) = Mapping::writable(&file, size, FIRST_FRAME as usize, limit)?;
+        let (file, disk) = (Arc::new(file), shared.directory.io());
+        let range = (FIRST_FRAME as usize, seal_offset(bits));
+        let (mapping, claim) = Claim::take(shared.way, &file, disk, segment_size(bits), range)?;
         let segment = Arc::new(Segment::new(header.key(), bits));
         segment.share(&mapping);
         segment.index().reserve();
-        Ok(Self { segment, mapping, half, file: Arc::new(file) })
+        Ok(Self { segment, mapping, claim, file })
     }
 }
 
@@ -54,7 +56,8 @@ impl Prepared {
 pub(crate) struct Plan {
     /// The first segment to prepare.
     pub(crate) next: SegmentId,
-    /// Segments to keep ready.
+    /// Segments to keep ready. The last of them is the reserve, with which recovery ends a torn
+    /// tail on a full disk: the writer never takes it.
     pub(crate) spare: usize,
     /// Bytes ahead of the tail whose pages are made present.
     pub(crate) prefault: usize,
@@ -134,7 +137,7 @@ impl Conductor {
 
     /// A prepared segment: at once if one is ready, else when there is one or none can be made.
     pub(crate) fn take(&self) -> Result<Prepared, Arc<IoError>> {
-        if let Some(prepared) = self.office.ready.pop() {
+        if let Some(prepared) = self.office.pop() {
             return Ok(prepared);
         }
         self.office.shared.counters.stalls.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +152,7 @@ impl Conductor {
         desk.asked += 1;
         desk.failure = None;
         loop {
-            if let Some(prepared) = office.ready.pop() {
+            if let Some(prepared) = office.pop() {
                 desk.waiting = false;
                 return Ok(prepared);
             }
@@ -217,10 +220,17 @@ impl Tended {
 }
 
 impl Office {
+    /// A segment for the writer, which is the only one that takes any; the reserve stays.
+    fn pop(&self) -> Option<Prepared> {
+        if self.ready.len() > 1 { self.ready.pop() } else { None }
+    }
+
     fn run(&self, plan: Plan, mut tended: VecDeque<Tended>) {
         let mut next = Some(plan.next);
         let mut nap = SHORTEST_NAP;
-        let mut prefault = plan.prefault;
+        // Who does not store needs no pages.
+        let mapped = self.shared.way == WriteWay::Mapped;
+        let mut prefault = if mapped { plan.prefault } else { 0 };
         while self.stop.load(Ordering::Acquire) == 0 {
             let mut busy = false;
             let mut failed = false;
@@ -276,8 +286,9 @@ impl Office {
                 generation: 1,
                 salt: u64::from_le_bytes(salt),
             };
-            let file = create_prepared(&self.shared.directory, &header)?;
-            Prepared::map(&header, file)
+            let file =
+                create_prepared(&self.shared.directory, &header, self.shared.written_first())?;
+            Prepared::map(&self.shared, &header, file)
         };
         make().map_err(|error| IoError::new("prepare the segment", path, error))
     }

@@ -21,6 +21,20 @@ pub enum Durability {
     Always,
 }
 
+/// Where commits end that are acknowledged as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CommitAlign {
+    /// At a multiple of 4,096 bytes; the default. Nothing that is written later shares a page with
+    /// them, so that they also survive on a medium on which a sector that is being written when
+    /// the power goes may come to hold anything, and a sync never writes a page twice.
+    #[default]
+    Page,
+    /// Where they happen to end. Saves space, and relies on a medium on which a sector is old or
+    /// new.
+    None,
+}
+
 impl Default for Durability {
     fn default() -> Self {
         Self::Interval(Duration::from_millis(100))

@@ -53,13 +53,15 @@ pub enum OpenError {
     Locked(PathBuf),
     /// There is no log in this directory.
     NoLog(PathBuf),
-    /// The log cannot be written on this file system.
+    /// The log cannot be written by stores into mappings on this file system.
     CopyOnWrite {
         /// The directory.
         path: PathBuf,
         /// What it stands on.
         file_system: FileSystem,
     },
+    /// What is written to a file there does not show through a mapping of it: the directory.
+    Incoherent(PathBuf),
     /// The log is on a network file system, which must be asked for.
     Network {
         /// The directory.
@@ -103,8 +105,14 @@ impl fmt::Display for OpenError {
             Self::CopyOnWrite { path, file_system } => write!(
                 f,
                 "{} is on {file_system}, where space that was allocated is allocated again at \
-                 each write, so that a full disk could not be told in time: put the log on ext4, \
-                 XFS or tmpfs",
+                 each write, so that a store into a mapping could meet a full disk: leave the way \
+                 of writing to the default, or put the log on ext4, XFS or tmpfs",
+                path.display()
+            ),
+            Self::Incoherent(path) => write!(
+                f,
+                "what is written to a file in {} does not show through a mapping of it, so that \
+                 events could not be read in place: put the log on another file system",
                 path.display()
             ),
             Self::Network { path, file_system } => write!(

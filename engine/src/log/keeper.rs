@@ -47,7 +47,8 @@ impl Keeper {
             return Err(io::Error::other("the log is open for reading only"));
         };
         let mut next = self.manifest.clone();
-        next.generation += 1;
+        let exhausted = || io::Error::other("the generations of the manifest are used up");
+        next.generation = next.generation.checked_add(1).ok_or_else(exhausted)?;
         change(&mut next);
         file.write(&next)?;
         self.manifest = next;

@@ -16,6 +16,7 @@ use std::slice;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::disk::{Directory, DiskIo};
 use crate::sync::Arc;
 
 /// A mapped segment.
@@ -138,4 +139,32 @@ impl WriteHalf {
         debug_assert!(len <= self.room());
         self.tail += len.min(self.room());
     }
+}
+
+/// Whether what is written to a file shows at once through a mapping of it: tried in `directory`.
+pub(crate) fn is_coherent(directory: &Directory) -> io::Result<bool> {
+    let path = directory.root().join("probe.tmp");
+    let disk = directory.io();
+    disk.remove_if_there(&path)?;
+    let file = disk.create_new(&path)?;
+    let tried = show_through(&file, disk);
+    disk.remove(&path)?;
+    tried
+}
+
+fn show_through(file: &File, disk: &DiskIo) -> io::Result<bool> {
+    const LEN: usize = 2 * 4096;
+    disk.write_at(file, &[0; LEN], 0)?;
+    let mapping = Mapping::read_only(file, LEN)?;
+    for round in 1..=8_usize {
+        let (value, at) = (round as u8, round * 613);
+        disk.write_at(file, &[value; 100], at as u64)?;
+        // SAFETY: the file was made by the caller, who alone knows its name and writes to it; the
+        // slice is gone before the next write.
+        let seen = unsafe { mapping.frozen(LEN) };
+        if seen.get(at..at + 100).is_none_or(|bytes| bytes.iter().any(|byte| *byte != value)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -4,6 +4,7 @@
 //!
 //! - `disk`: files and directories, the cold boundary to the operating system
 //! - `map`, `fork`, `clock`: raw mappings, watching for forks, frame time; the unsafe code is here
+//! - `staged`, `claim`: the two ways in which frames get into a segment
 //! - `append_only`, `frontier`, `index`: what one thread writes and others read without locks
 //! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
 //! - `wait`: sleeping until something happens
@@ -21,6 +22,7 @@
 
 mod append_only;
 mod backup;
+mod claim;
 mod clock;
 mod conductor;
 mod cursor;
@@ -45,6 +47,7 @@ mod report;
 mod retention;
 mod segment;
 mod shared;
+mod staged;
 mod stats;
 mod stream_table;
 mod submit;
@@ -63,7 +66,7 @@ pub use cursor::{
     Waited,
 };
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
-pub use durability::Durability;
+pub use durability::{CommitAlign, Durability};
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use factlog_codec::WriteWay;
 use factlog_codec::layout::{DEFAULT_SEGMENT_BITS, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
 use factlog_codec::types::{EventType, Vocabulary};
 
 use super::clock::Clock;
 use super::disk::DiskObserver;
-use super::durability::Durability;
+use super::durability::{CommitAlign, Durability};
 use super::error::OptionError;
 use super::report::RecoveryProgress;
 use crate::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Options {
     pub(super) prefault: usize,
     pub(super) mapped_segments: usize,
     pub(super) durability: Durability,
+    pub(super) way: Option<WriteWay>,
+    pub(super) align: CommitAlign,
     pub(super) network: bool,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) types: Vec<&'static EventType>,
@@ -56,6 +59,8 @@ impl Default for Options {
             prefault: 8 << 20,
             mapped_segments: 16,
             durability: Durability::default(),
+            way: None,
+            align: CommitAlign::default(),
             network: false,
             clock: None,
             types: Vec::new(),
@@ -81,8 +86,9 @@ impl Options {
         self
     }
 
-    /// Segments that are kept ready ahead of the writer, from 1 to 16; 2 by default. One more
-    /// costs its size in disk space, and lets the writer run further ahead of a slow disk.
+    /// Segments that are kept ready ahead of the writer, from 1 to 16; 2 by default, and always one
+    /// in reserve, with which a torn tail can be ended on a full disk. One more costs its size in
+    /// disk space, and lets the writer run further ahead of a slow disk.
     #[must_use]
     pub fn spare_segments(mut self, count: usize) -> Self {
         self.spare_segments = count;
@@ -109,6 +115,23 @@ impl Options {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// How frames get into segments. By default [`WriteWay::Staged`] where commits are acknowledged
+    /// ([`Durability::Group`], [`Durability::Always`]) and on file systems that allocate again at
+    /// each write (btrfs, ZFS, bcachefs, F2FS, FUSE), which take no other; else
+    /// [`WriteWay::Mapped`], which makes no system call for an event.
+    #[must_use]
+    pub fn write_way(mut self, way: WriteWay) -> Self {
+        self.way = Some(way);
+        self
+    }
+
+    /// Where commits end that are acknowledged as durable: at pages, by default.
+    #[must_use]
+    pub fn commit_align(mut self, align: CommitAlign) -> Self {
+        self.align = align;
         self
     }
 

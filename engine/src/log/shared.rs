@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use factlog_codec::{LogId, Sequence};
+use factlog_codec::{LogId, Sequence, WriteWay};
 
 use super::demand::Demand;
 use super::disk::Directory;
-use super::durability::Durability;
+use super::durability::{CommitAlign, Durability};
 use super::fault::IoError;
 use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
@@ -30,6 +30,12 @@ pub(crate) struct Shared {
     pub(crate) frontier: Frontier,
     /// When events become durable without being asked for.
     pub(crate) durability: Durability,
+    /// How frames get into segments that are taken into use.
+    pub(crate) way: WriteWay,
+    /// The file system allocates again at each write.
+    pub(crate) copies_on_write: bool,
+    /// Acknowledged commits end at pages.
+    pub(crate) align: CommitAlign,
     /// What is waited for to be durable.
     pub(crate) demand: Demand,
     pub(crate) segments: SegmentSet,
@@ -54,6 +60,17 @@ impl Shared {
     /// Somebody waits for this event to be durable.
     pub(crate) fn demand(&self, sequence: Sequence) {
         self.demand.raise(sequence, self.frontier.visible_pair().1);
+    }
+
+    /// Whether the bytes of a segment are to be written before it is used, so that its blocks need
+    /// no further change when frames come. It would be in vain where each write allocates again.
+    pub(crate) fn written_first(&self) -> bool {
+        self.way == WriteWay::Staged && !self.copies_on_write
+    }
+
+    /// Whether commits end at pages.
+    pub(crate) fn pads(&self) -> bool {
+        self.durability.is_acknowledged() && self.align == CommitAlign::Page
     }
 
     /// Stops the writer for good, and says so to readers. The first cause stays.

@@ -55,7 +55,9 @@ impl Directory {
         for made in missing {
             self.sync_parent(made)?;
         }
-        self.io.make_directory(&self.segments(), false)
+        self.io.make_directory(&self.segments(), false)?;
+        // Also what a recovery would need on a full disk.
+        self.io.make_directory(&self.quarantine(), false)
     }
 
     /// Makes all names in the directory durable, and its own: also those that an earlier process

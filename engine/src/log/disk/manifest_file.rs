@@ -79,6 +79,11 @@ impl ManifestFile {
         Ok(())
     }
 
+    /// Whether both slots are there, so that another write needs no space.
+    pub(crate) fn is_whole(&self) -> bool {
+        [0, 1].iter().all(|slot| self.directory.manifest(*slot).is_file())
+    }
+
     /// A slot that is not there yet comes whole: nobody finds an empty one.
     fn make(&self, path: &Path, manifest: &Manifest) -> io::Result<()> {
         let temporary = path.with_extension("tmp");

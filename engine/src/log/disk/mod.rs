@@ -29,4 +29,4 @@ pub(super) use lock::{Lock, LockError};
 pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
 pub use observe::{DiskObserver, DiskOperation};
-pub(super) use segment_file::{SegmentBytes, create_prepared, read_segment};
+pub(super) use segment_file::{SegmentBytes, create_prepared, move_prepared, read_segment};

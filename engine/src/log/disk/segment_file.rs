@@ -4,22 +4,32 @@ use std::fs::File;
 use std::io;
 
 use factlog_codec::layout::segment_size;
-use factlog_codec::{SegmentHeader, all_zero};
+use factlog_codec::{SegmentHeader, SegmentId, all_zero};
 
 use super::directory::Directory;
 use super::files::{open_regular, read_at};
 use super::observe::DiskIo;
 
+/// Bytes of a new segment that are written between two syncs.
+const PIECE: usize = 4 << 20;
+
 /// Makes a segment: real blocks, a header, a name, all durable.
 ///
 /// Nothing of it is left if there is no space.
-pub(crate) fn create_prepared(directory: &Directory, header: &SegmentHeader) -> io::Result<File> {
+///
+/// `written` has its zeros written, not only their space allocated: then the file system has
+/// nothing left to note when frames are written over them.
+pub(crate) fn create_prepared(
+    directory: &Directory,
+    header: &SegmentHeader,
+    written: bool,
+) -> io::Result<File> {
     let path = directory.segment(header.segment);
     let temporary = path.with_extension("tmp");
     let io = directory.io();
     io.remove_if_there(&temporary)?;
     let file = io.create_new(&temporary)?;
-    let filled = fill(io, &file, header).and_then(|()| io.rename(&temporary, &path));
+    let filled = fill(io, &file, header, written).and_then(|()| io.rename(&temporary, &path));
     if let Err(error) = filled {
         // The file is of no meaning; that it stays is no harm, so its removal may fail.
         drop(io.remove(&temporary));
@@ -29,8 +39,38 @@ pub(crate) fn create_prepared(directory: &Directory, header: &SegmentHeader) -> 
     Ok(file)
 }
 
-fn fill(io: &DiskIo, file: &File, header: &SegmentHeader) -> io::Result<()> {
-    io.allocate(file, segment_size(header.bits) as u64)?;
+/// Makes a prepared segment the one with number `id`, which must not be there. It needs no space.
+pub(crate) fn move_prepared(
+    directory: &Directory,
+    header: &SegmentHeader,
+    id: SegmentId,
+) -> io::Result<SegmentHeader> {
+    let (from, path) = (directory.segment(header.segment), directory.segment(id));
+    // Under its old name it never has another number; without a name that counts it is nothing.
+    let temporary = path.with_extension("tmp");
+    let io = directory.io();
+    io.rename(&from, &temporary)?;
+    let file = open_regular(&temporary, true)?;
+    let generation = header.generation.saturating_add(1);
+    let header = SegmentHeader { segment: id, generation, ..*header };
+    io.write_at(&file, &header.encode(), 0)?;
+    io.sync_all(&file)?;
+    io.rename(&temporary, &path)?;
+    io.sync_directory(&directory.segments())?;
+    Ok(header)
+}
+
+fn fill(io: &DiskIo, file: &File, header: &SegmentHeader, written: bool) -> io::Result<()> {
+    let size = segment_size(header.bits);
+    io.allocate(file, size as u64)?;
+    if written {
+        // A piece at a time, so that a sync of the log next door never waits for all of it.
+        let zeros = vec![0; PIECE.min(size)];
+        for offset in (0..size).step_by(PIECE) {
+            io.write_at(file, &zeros, offset as u64)?;
+            io.sync_data(file)?;
+        }
+    }
     io.write_at(file, &header.encode(), 0)?;
     io.sync_all(file)
 }
@@ -63,7 +103,7 @@ impl SegmentBytes {
 /// Holes are not read: a prepared segment costs next to nothing.
 pub(crate) fn read_segment(
     directory: &Directory,
-    id: factlog_codec::SegmentId,
+    id: SegmentId,
     len: usize,
     into: &mut SegmentBytes,
 ) -> io::Result<()> {

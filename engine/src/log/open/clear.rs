@@ -2,7 +2,7 @@
 
 use factlog_codec::{Manifest, SegmentHeader, SegmentId};
 
-use crate::log::disk::{Directory, has_other_names, open_regular};
+use crate::log::disk::{Directory, has_other_names, move_prepared, open_regular};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::recovery::Found;
@@ -27,6 +27,7 @@ pub(super) fn clear_away(
     }
     let mut next = found.end.map_or(Some(SegmentId::FIRST), |end| end.header.segment.next());
     let mut usable = Vec::new();
+    let mut others = Vec::new();
     for header in &found.spares {
         let path = directory.segment(header.segment);
         let shared = open_regular(&path, false).and_then(|file| has_other_names(&file));
@@ -37,12 +38,27 @@ pub(super) fn clear_away(
         } else {
             // Prepared for a place that is not next any more, or not ours alone to write: there
             // is nothing in it.
-            disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
+            others.push((*header, shared));
         }
     }
     let (_, temporary) =
         directory.list().map_err(|source| IoError::new("list", directory.segments(), source))?;
     for path in temporary {
+        disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
+    }
+    if usable.is_empty()
+        && let Some(id) = next
+        && let Some(at) = others.iter().position(|(_, shared)| !shared)
+    {
+        // The disk may be full: what was prepared for another place serves for this one.
+        let (header, _) = others.swap_remove(at);
+        let moved = move_prepared(directory, &header, id);
+        usable.push(moved.map_err(|source| {
+            IoError::new("prepare anew the segment", directory.segment(header.segment), source)
+        })?);
+    }
+    for (header, _) in others {
+        let path = directory.segment(header.segment);
         disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
     // A catalog that was being written: it means nothing under that name.

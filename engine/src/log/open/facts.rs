@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use factlog_codec::{
-    Catalog, CatalogError, Manifest, ManifestError, Place, Position, SegmentId, Sequence,
+    Catalog, CatalogError, Manifest, ManifestError, Place, Position, SegmentId, Sequence, WriteWay,
 };
 
 use crate::log::disk::{Directory, FileSystem, Slots, Suitability, read_catalog};
@@ -91,17 +91,31 @@ pub(super) fn gather_with(
     }
 }
 
+/// How the log can be written where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
+    pub(super) way: WriteWay,
+    /// The file system allocates again at each write.
+    pub(super) copies_on_write: bool,
+}
+
 /// A log can be written only where a full disk is an error, and locks and mappings hold.
-pub(super) fn check_file_system(root: &Path, network: bool) -> Result<(), OpenError> {
+pub(super) fn check_file_system(root: &Path, options: &Options) -> Result<Ground, OpenError> {
+    let acknowledged = options.durability.is_acknowledged();
+    let usual = if acknowledged { WriteWay::Staged } else { WriteWay::Mapped };
+    let ground = Ground { way: options.way.unwrap_or(usual), copies_on_write: false };
     let existing = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let file_system = FileSystem::of(existing)
         .map_err(|source| IoError::new("ask for the file system of", existing, source))?;
     match file_system.suitability() {
-        Suitability::Good => Ok(()),
+        Suitability::Good => Ok(ground),
+        Suitability::CopyOnWrite if options.way != Some(WriteWay::Mapped) => {
+            Ok(Ground { way: WriteWay::Staged, copies_on_write: true })
+        }
         Suitability::CopyOnWrite => {
             Err(OpenError::CopyOnWrite { path: root.to_path_buf(), file_system })
         }
-        Suitability::Network if network => Ok(()),
+        Suitability::Network if options.network => Ok(ground),
         Suitability::Network => Err(OpenError::Network { path: root.to_path_buf(), file_system }),
     }
 }

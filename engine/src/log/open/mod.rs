@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use factlog_codec::Position;
+use factlog_codec::{Position, WriteWay};
 
 use super::clock::{CounterClock, FrameClock};
 use super::conductor::{Conductor, Plan};
@@ -25,6 +25,7 @@ use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
 use super::holds::Holds;
 use super::keeper::Keeper;
+use super::map::is_coherent;
 use super::map_cache::MapCache;
 use super::options::Options;
 use super::recovery::{Found, Verdict, decide};
@@ -38,8 +39,8 @@ use super::writer::{Writer, WriterParts};
 use crate::sync::{Arc, Mutex, prepare_fences};
 use clear::{clear_away, remove_below};
 use facts::{
-    check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin, read_names,
-    report_of,
+    Ground, check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin,
+    read_names, report_of,
 };
 use take_up::{open_prepared, take_up};
 
@@ -133,7 +134,8 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     report.epoch = found.epoch;
     let position = Position::new(end.header.segment, end.offset, manifest.bits);
     let keeper = Keeper::new(manifest.clone(), None);
-    let shared = make_shared(directory, keeper, &mut found, position, report, &options)
+    let ground = Ground { way: end.way, copies_on_write: false };
+    let shared = make_shared(directory, keeper, &mut found, position, report, (&options, ground))
         .map_err(|source| IoError::new("watch for forks of", root, source))?;
     shared.frontier.set_activity(Activity::Closed);
     Ok(Log::new(shared))
@@ -144,7 +146,7 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let began = Instant::now();
     prepare_fences();
     let directory = Directory::new(root, DiskIo::new(options.observer.take()));
-    check_file_system(root, options.network)?;
+    let ground = check_file_system(root, &options)?;
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
     directory.create().map_err(io("make the directory"))?;
     let lock = Lock::take(&directory).map_err(|error| match error {
@@ -169,6 +171,11 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
         return Err(OpenError::Damaged(Box::new(damage_of(&directory, &manifest, &found))));
     }
     check_drift(&found, &options)?;
+    if ground.way == WriteWay::Staged
+        && !is_coherent(&directory).map_err(io("probe mappings in"))?
+    {
+        return Err(OpenError::Incoherent(root.to_path_buf()));
+    }
 
     // The verdict is applied from here on. First what was found gets a name that stays: a process
     // may have been killed between a renaming and its sync.
@@ -176,10 +183,16 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let mut report = report_of(&manifest, &slots, &found, verdict, began);
     manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
     manifest.history = Found::new_history()?;
-    manifest.generation += 1;
     manifest.clean = false;
     manifest.floor = floor;
-    manifest_file.write(&manifest).map_err(io("write a manifest in"))?;
+    loop {
+        manifest.generation = manifest.generation.checked_add(1).ok_or(OpenError::Exhausted)?;
+        manifest_file.write(&manifest).map_err(io("write a manifest in"))?;
+        // Both slots from the first day on: on a full disk there would be no space for one.
+        if manifest_file.is_whole() {
+            break;
+        }
+    }
     report.epoch = manifest.epoch;
     if created {
         report.outcome = RecoveryOutcome::Created;
@@ -207,7 +220,8 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let unproven = std::mem::take(&mut found.unproven);
     let (epoch, bits) = (manifest.epoch, manifest.bits);
     let keeper = Keeper::new(manifest, Some(manifest_file));
-    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, &options)
+    let settings = (&options, ground);
+    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, settings)
         .map_err(io("watch for forks of"))?;
 
     let mut spares = spares.into_iter();
@@ -222,7 +236,8 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let last = ready.last().map_or(active.id(), |prepared| prepared.segment.id());
     let plan = Plan {
         next: last.next().ok_or(OpenError::Exhausted)?,
-        spare: options.spare_segments,
+        // One more, in reserve.
+        spare: options.spare_segments + 1,
         prefault: options.prefault,
     };
     let syncer = Arc::new(Syncer::new(&shared, unproven, active.in_use()));
@@ -254,7 +269,7 @@ fn make_shared(
     found: &mut Found,
     visible: Position,
     report: RecoveryReport,
-    options: &Options,
+    (options, ground): (&Options, Ground),
 ) -> io::Result<Arc<Shared>> {
     let manifest = keeper.manifest().clone();
     let segments = SegmentSet::default();
@@ -269,6 +284,9 @@ fn make_shared(
         log: manifest.log,
         frontier: Frontier::new(visible, found.next, durable, below),
         durability: options.durability,
+        way: ground.way,
+        copies_on_write: ground.copies_on_write,
+        align: options.align,
         demand: Demand::new(),
         segments,
         maps: MapCache::new(options.mapped_segments),

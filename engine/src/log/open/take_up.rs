@@ -3,11 +3,11 @@
 use factlog_codec::layout::{FRAME_HEADER, PAGE, segment_size};
 use factlog_codec::{EpochBody, Predecessor, SegmentHeader, SegmentId, Succession};
 
+use crate::log::claim::Claim;
 use crate::log::conductor::Prepared;
 use crate::log::disk::{create_prepared, has_other_names, open_regular};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
-use crate::log::map::Mapping;
 use crate::log::recovery::{End, Found, Verdict};
 use crate::log::shared::Shared;
 use crate::log::writer::active::{Active, EngineFrame, Resume};
@@ -62,7 +62,7 @@ pub(super) fn go_on(
     let io = |source| OpenError::Io(IoError::new("open the segment", &path, source));
     let size = segment_size(end.header.bits);
     let room = (size - PAGE).saturating_sub(end.offset as usize);
-    if end.sealed || room < FRAME_HEADER + EpochBody::LEN {
+    if end.sealed || end.way != shared.way || room < FRAME_HEADER + EpochBody::LEN {
         return Ok(None);
     }
     let file = open_regular(&path, true).map_err(io)?;
@@ -70,8 +70,9 @@ pub(super) fn go_on(
         return Ok(None);
     }
     shared.directory.io().fill_holes(&file, size as u64).map_err(io)?;
-    let (mapping, half) =
-        Mapping::writable(&file, size, end.offset as usize, size - PAGE).map_err(io)?;
+    let (file, range) = (Arc::new(file), (end.offset as usize, size - PAGE));
+    let (mapping, claim) =
+        Claim::take(shared.way, &file, shared.directory.io(), size, range).map_err(io)?;
     segment.share(&mapping);
     let resume = Resume {
         fold: end.fold,
@@ -80,8 +81,8 @@ pub(super) fn go_on(
         first_ts: end.first_ts,
         last_ts: found.last_ts,
     };
-    let mut active = Active::resume(Arc::clone(segment), mapping, half, Arc::new(file), resume);
-    active.write_epoch(frame);
+    let mut active = Active::resume(Arc::clone(segment), mapping, claim, file, resume);
+    active.write_epoch(shared, frame).map_err(io)?;
     Ok(Some(active))
 }
 
@@ -107,13 +108,17 @@ pub(super) fn succeed(
                 generation: 1,
                 salt: u64::from_le_bytes(salt),
             };
-            let file = create_prepared(&shared.directory, &header).map_err(io)?;
-            Prepared::map(&header, file).map_err(io)?
+            let written = shared.written_first();
+            let file = create_prepared(&shared.directory, &header, written).map_err(io)?;
+            Prepared::map(shared, &header, file).map_err(io)?
         }
     };
     shared.segments.push(Arc::clone(&prepared.segment));
     let mut active = Active::from_prepared(prepared);
-    active.write_segopen(shared, frame, before);
+    let path = shared.directory.segment(id);
+    active
+        .write_segopen(shared, frame, before)
+        .map_err(|source| IoError::new("write to the segment", path, source))?;
     let (file, mapping) = active.file_and_mapping();
     let disk = shared.directory.io();
     mapping.flush().and_then(|()| disk.sync_data(file)).map_err(|source| {
@@ -129,7 +134,7 @@ pub(super) fn open_prepared(
     let path = shared.directory.segment(header.segment);
     let opened = open_regular(&path, true).and_then(|file| {
         shared.directory.io().fill_holes(&file, segment_size(header.bits) as u64)?;
-        Prepared::map(header, file)
+        Prepared::map(shared, header, file)
     });
     opened.map_err(|source| OpenError::Io(IoError::new("map the segment", path, source)))
 }

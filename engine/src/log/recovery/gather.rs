@@ -6,7 +6,7 @@ use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, seal_offset, segmen
 use factlog_codec::{
     Catalog, Epoch, Fold, Frame, FrameHeader, FrameKind, HeaderError, HistoryId, LogId, Manifest,
     Position, Residue, Seal, SegOpen, SegmentHeader, SegmentId, Sequence, Stop, StopReason,
-    Succession, Walk, find_residue,
+    Succession, Walk, WriteWay, find_residue,
 };
 
 use super::decide::Facts;
@@ -60,6 +60,7 @@ pub(crate) struct End {
     pub(crate) first_sequence: Sequence,
     pub(crate) first_ts: u64,
     pub(crate) sealed: bool,
+    pub(crate) way: WriteWay,
 }
 
 /// Bytes that recovery found in the page cache: they verified, but whether they are on the
@@ -305,6 +306,7 @@ impl<'a> Gathering<'a> {
             first_sequence: open_header.sequence,
             first_ts: open_header.ts,
             sealed: self.sealed(&buffer, key, offset),
+            way: open.way,
         });
         self.note_unproven(id, offset);
         if let Some(fault) = fault {

@@ -258,10 +258,16 @@ fn write(
     // Whoever waits for room can go on while the frame is being closed.
     handover.made_room();
     let committed = catch_unwind(AssertUnwindSafe(|| transaction.commit_visible()));
-    if let Err(panic) = committed {
-        for (_, outcome) in batch.iter_mut().skip(begun).filter(|(_, outcome)| outcome.is_ok()) {
-            *outcome = Err(Refusal::Panicked(message(&*panic)));
-        }
+    let refused = match committed {
+        Ok(Ok(_)) => return left,
+        Ok(Err(cause)) => Err(cause),
+        Err(panic) => Ok(message(&*panic)),
+    };
+    for (_, outcome) in batch.iter_mut().skip(begun).filter(|(_, outcome)| outcome.is_ok()) {
+        *outcome = Err(match &refused {
+            Ok(text) => Refusal::Panicked(text.clone()),
+            Err(cause) => Refusal::Append(AppendError::Poisoned(Arc::clone(cause))),
+        });
     }
     left
 }

@@ -1,16 +1,18 @@
 //! The segment in use: its claim, its frames, its checksum.
 
 use std::fs::File;
+use std::io;
 
-use factlog_codec::layout::{FRAME_HEADER, align_up};
+use factlog_codec::layout::{FRAME_HEADER, PAGE, align_up};
 use factlog_codec::{
     Epoch, EpochBody, Fold, FrameDraft, FrameFlags, FrameKind, HistoryId, Position, Predecessor,
-    SegOpen, SegmentId, SegmentKey, Sequence, WriteWay, seal_frame,
+    SegOpen, SegmentId, SegmentKey, Sequence, seal_padded_frame,
 };
 
+use crate::log::claim::Claim;
 use crate::log::clock::{Clock, SystemClock};
 use crate::log::conductor::Prepared;
-use crate::log::map::{Mapping, WriteHalf};
+use crate::log::map::Mapping;
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
 use crate::log::syncer::InUse;
@@ -21,7 +23,7 @@ use crate::sync::Arc;
 pub(crate) struct Active {
     segment: Arc<Segment>,
     mapping: Arc<Mapping>,
-    half: WriteHalf,
+    claim: Claim,
     file: Arc<File>,
     key: SegmentKey,
     fold: Fold,
@@ -68,7 +70,7 @@ impl EngineFrame {
 impl Active {
     /// A segment without frames: a SEGOPEN must come first.
     pub(crate) fn from_prepared(prepared: Prepared) -> Self {
-        let Prepared { segment, mapping, half, file } = prepared;
+        let Prepared { segment, mapping, claim, file } = prepared;
         let key = segment.key();
         let resume = Resume {
             fold: key.empty_fold(),
@@ -77,20 +79,20 @@ impl Active {
             first_ts: 0,
             last_ts: 0,
         };
-        Self::resume(segment, mapping, half, file, resume)
+        Self::resume(segment, mapping, claim, file, resume)
     }
 
     /// A segment that has frames already.
     pub(crate) fn resume(
         segment: Arc<Segment>,
         mapping: Arc<Mapping>,
-        half: WriteHalf,
+        claim: Claim,
         file: Arc<File>,
         resume: Resume,
     ) -> Self {
         let key = segment.key();
         let Resume { fold, frames, first_sequence, first_ts, last_ts } = resume;
-        Self { segment, mapping, half, file, key, fold, frames, first_sequence, first_ts, last_ts }
+        Self { segment, mapping, claim, file, key, fold, frames, first_sequence, first_ts, last_ts }
     }
 
     pub(crate) fn id(&self) -> SegmentId {
@@ -119,7 +121,7 @@ impl Active {
     }
     /// What the conductor needs, to look after its pages.
     pub(crate) fn tended(&self) -> (&Segment, &Arc<Mapping>, usize) {
-        (&self.segment, &self.mapping, self.half.tail())
+        (&self.segment, &self.mapping, self.claim.tail())
     }
     /// What whoever syncs it needs.
     pub(crate) fn in_use(&self) -> InUse {
@@ -130,28 +132,37 @@ impl Active {
     /// Offset of the next frame. A segment has at most 1 GiB.
     #[inline]
     pub(crate) fn tail(&self) -> u32 {
-        self.half.tail() as u32
+        self.claim.tail() as u32
     }
 
     /// Bytes left for frames.
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.half.room()
+        self.claim.room()
     }
 
     /// The space of the next frame, header included.
     #[inline]
     pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
-        self.half.space(len)
+        self.claim.space(len)
     }
 
-    /// Closes the frame at the tail, whose body of `len` bytes stands in its space.
+    /// Closes the frame at the tail, whose body of `len` bytes stands in its space; filled up to
+    /// the next page, if `pad` says so. Gives its span.
+    ///
+    /// After an error nothing may be written any more.
     #[inline]
-    pub(crate) fn seal(&mut self, draft: &FrameDraft, len: usize) {
-        let offset = self.half.tail() as u32;
-        let span = align_up(FRAME_HEADER + len);
-        let sealed = seal_frame(self.key, offset, draft, self.half.space(span), len);
-        self.half.freeze(span);
+    pub(crate) fn seal(&mut self, draft: &FrameDraft, len: usize, pad: bool) -> io::Result<usize> {
+        let tail = self.claim.tail();
+        let mut span = align_up(FRAME_HEADER + len);
+        if pad {
+            // Frames must end at a page anyway, so there is room.
+            span = (tail + span).next_multiple_of(PAGE) - tail;
+        }
+        let offset = tail as u32;
+        let space = self.claim.space(span);
+        let sealed = seal_padded_frame(self.key, offset, draft, space, len, span);
+        self.claim.freeze(span)?;
         if self.frames == 0 {
             self.first_sequence = draft.sequence;
             self.first_ts = draft.ts;
@@ -160,6 +171,7 @@ impl Active {
         self.frames += 1;
         self.last_ts = draft.ts;
         self.segment.index().note(offset, draft.sequence, draft.ts);
+        Ok(span)
     }
 
     /// Writes the first frame: what is before, and every type of the log.
@@ -168,7 +180,7 @@ impl Active {
         shared: &Shared,
         frame: &EngineFrame,
         before: Predecessor,
-    ) {
+    ) -> io::Result<()> {
         let types = &shared.types;
         let wall_clock = SystemClock.now();
         self.segment.set_opened(wall_clock);
@@ -181,21 +193,21 @@ impl Active {
             next_stream: factlog_codec::StreamNumber::new(shared.streams.len() + 1),
             next_type: types.next(),
             types: types.len() as u16,
-            way: WriteWay::Mapped,
+            way: self.claim.way(),
         };
-        let mut rest = open.encode(&mut self.half.space(FRAME_HEADER + len)[FRAME_HEADER..]);
+        let mut rest = open.encode(&mut self.claim.space(FRAME_HEADER + len)[FRAME_HEADER..]);
         for entry in types.iter() {
             rest = SegOpen::encode_type(rest, entry.number(), &entry.item());
         }
         debug_assert!(rest.is_empty());
-        self.seal(&frame.draft(FrameKind::SegOpen), len);
+        self.seal(&frame.draft(FrameKind::SegOpen), len, shared.pads()).map(drop)
     }
 
     /// Writes the frame with which an epoch goes on in a segment that another one used.
-    pub(crate) fn write_epoch(&mut self, frame: &EngineFrame) {
+    pub(crate) fn write_epoch(&mut self, shared: &Shared, frame: &EngineFrame) -> io::Result<()> {
         let body = EpochBody { history: frame.history, wall_clock: SystemClock.now() };
-        let space = self.half.space(FRAME_HEADER + EpochBody::LEN);
+        let space = self.claim.space(FRAME_HEADER + EpochBody::LEN);
         space[FRAME_HEADER..].copy_from_slice(&body.encode());
-        self.seal(&frame.draft(FrameKind::Epoch), EpochBody::LEN);
+        self.seal(&frame.draft(FrameKind::Epoch), EpochBody::LEN, shared.pads()).map(drop)
     }
 }

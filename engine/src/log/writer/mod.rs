@@ -16,8 +16,8 @@ use std::fmt;
 use factlog_codec::layout::max_transaction;
 use factlog_codec::types::{Encode, EventType, Scratch};
 use factlog_codec::{
-    Epoch, HistoryId, LogId, Position, Predecessor, Seal, Sequence, StreamKey, StreamVersion,
-    Succession,
+    Epoch, HistoryId, LogId, Position, Predecessor, Seal, SegmentId, Sequence, StreamKey,
+    StreamVersion, Succession,
 };
 
 pub use meta::{Expected, Meta};
@@ -181,8 +181,9 @@ impl Writer {
         self.make_ready(event.fixed_size().map(|size| (size, &meta, event.event_type())))?;
         let mut transaction = Transaction::new(self);
         let sequence = transaction.append_with(event, meta)?;
-        transaction.finish();
+        let finished = transaction.finish();
         drop(transaction);
+        finished.map_err(AppendError::Poisoned)?;
         if self.shared.durability.is_acknowledged() {
             self.acknowledge()?;
         }
@@ -266,7 +267,7 @@ impl Writer {
             why: Succession::Full,
         };
         let mut next = Active::from_prepared(prepared);
-        next.write_segopen(
+        let opened = next.write_segopen(
             &self.shared,
             &EngineFrame {
                 sequence: self.next,
@@ -277,6 +278,7 @@ impl Writer {
             },
             before,
         );
+        opened.map_err(|error| AppendError::Poisoned(self.fail(next.id(), error)))?;
         self.last_ts = ts;
         let old = std::mem::replace(&mut self.active, next);
         old.segment().hand_over(before.end, self.active.segment());
@@ -324,6 +326,13 @@ impl Writer {
             Err(SyncError::Poisoned(cause)) => Err(AppendError::NotDurable(cause)),
             Err(_) => Err(AppendError::Forked),
         }
+    }
+
+    /// A write that failed stops the log for good.
+    #[cold]
+    fn fail(&self, segment: SegmentId, error: std::io::Error) -> Arc<IoError> {
+        let path = self.shared.directory.segment(segment);
+        self.shared.poison(IoError::new("write to the segment", path, error))
     }
 
     fn end(&self) -> Position {

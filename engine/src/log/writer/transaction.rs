@@ -14,9 +14,11 @@ use super::stage::Savepoint;
 use super::{Expected, Meta, Writer};
 use crate::log::clock::FrameClock;
 use crate::log::error::AppendError;
+use crate::log::fault::IoError;
 use crate::log::recovery::Head;
 use crate::log::shared::Shared;
 use crate::log::type_table::LogType;
+use crate::sync::Arc;
 
 /// Where a transaction came to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,10 +340,11 @@ impl<'w> Transaction<'w> {
     ///
     /// # Errors
     ///
-    /// [`AppendError::NotDurable`]: the events are visible, but may not survive a power cut.
+    /// [`AppendError::NotDurable`]: the events are visible, but may not survive a power cut. After
+    /// any other, none of them is in the log.
     #[inline]
     pub fn commit(mut self) -> Result<Receipt, AppendError> {
-        let mut receipt = self.finish();
+        let mut receipt = self.finish().map_err(AppendError::Poisoned)?;
         if receipt.events > 0 && self.writer.shared.durability.is_acknowledged() {
             self.writer.acknowledge()?;
             receipt.durable = true;
@@ -350,18 +353,20 @@ impl<'w> Transaction<'w> {
     }
 
     /// Makes all events visible at once. Whether they are durable is for the caller to see to.
+    ///
+    /// After an error none of them is.
     #[inline]
-    pub(in crate::log) fn commit_visible(mut self) -> Receipt {
+    pub(in crate::log) fn commit_visible(mut self) -> Result<Receipt, Arc<IoError>> {
         self.finish()
     }
 
     /// The commit, in place.
     #[inline]
-    pub(super) fn finish(&mut self) -> Receipt {
+    pub(super) fn finish(&mut self) -> Result<Receipt, Arc<IoError>> {
         let count = self.count as u64;
         let first = self.writer.next;
         if count == 0 {
-            return Receipt { first, events: 0, durable: false };
+            return Ok(Receipt { first, events: 0, durable: false });
         }
         if self.dirty {
             self.wipe(self.used);
@@ -369,9 +374,6 @@ impl<'w> Transaction<'w> {
         let writer = &mut *self.writer;
         // A clock of the user's may panic: nothing has been done so far.
         let (ts, flags) = frame_time(&mut writer.clock, writer.last_ts);
-        self.committed = true;
-        writer.in_transaction = false;
-        writer.last_ts = ts;
         let draft = FrameDraft {
             kind: FrameKind::Data,
             flags,
@@ -381,13 +383,18 @@ impl<'w> Transaction<'w> {
             durable: writer.shared.frontier.durable(),
             epoch: writer.epoch,
         };
-        writer.active.seal(&draft, self.body_end - FRAME_HEADER);
+        let pad = writer.shared.pads();
+        let sealed = writer.active.seal(&draft, self.body_end - FRAME_HEADER, pad);
+        let span = sealed.map_err(|error| writer.fail(writer.active.id(), error))?;
+        self.committed = true;
+        writer.in_transaction = false;
+        writer.last_ts = ts;
         writer.next = first.after(count);
-        writer.shared.counters.count_frame(align_up(self.body_end) as u64);
+        writer.shared.counters.count_frame(span as u64);
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
         let Shared { types, streams, frontier, .. } = &*writer.shared;
         writer.stage.publish(types, streams, frontier, (end, writer.next));
-        Receipt { first, events: count, durable: false }
+        Ok(Receipt { first, events: count, durable: false })
     }
 }
 
