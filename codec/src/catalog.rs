@@ -95,6 +95,11 @@ impl Catalog {
 
     /// The head, for entries of these bytes.
     pub fn encode(&self, entries: &[u8]) -> [u8; Self::LEN] {
+        self.encode_for(entries.len() as u64, crc32fast::hash(entries))
+    }
+
+    /// The head, for so many bytes of entries with this CRC-32.
+    pub fn encode_for(&self, bytes: u64, crc: u32) -> [u8; Self::LEN] {
         let mut raw = RawCatalog {
             magic: CATALOG_MAGIC,
             version: FORMAT_VERSION,
@@ -104,8 +109,8 @@ impl Catalog {
             before_end: self.before_end,
             before_fold: self.before_fold.raw(),
             streams: self.streams,
-            bytes: entries.len() as u64,
-            entries_crc: crc32fast::hash(entries),
+            bytes,
+            entries_crc: crc,
             ..RawCatalog::zeroed()
         };
         raw.crc = page_crc(0, bytemuck::bytes_of(&raw), CRC_FIELD);

@@ -61,8 +61,8 @@ pub use log::{
     AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, BecomesDurable,
     Clock, CommitAlign, Cursor, Cut, Damage, DamageReason, DiskObserver, DiskOperation, Draft,
     Drafts, Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta,
-    OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, RecoveryOutcome,
-    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention,
-    SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock,
-    ThreadOptions, Transaction, WaitStrategy, Waited, Writer, WriterThread,
+    OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery,
+    RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained,
+    Retention, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
+    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
 };

@@ -35,6 +35,19 @@ pub enum CommitAlign {
     None,
 }
 
+/// What bears witness to how far the log was durable, should its end rot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Witness {
+    /// Each frame says how far the log was durable when it was written. So the last acknowledged
+    /// commit has no witness until the next frame is on the medium: if its bytes rot before that,
+    /// they look like a torn tail. The default.
+    #[default]
+    NextFrame,
+    /// The manifest says so before a commit is acknowledged, at the price of a second sync.
+    Strict,
+}
+
 impl Default for Durability {
     fn default() -> Self {
         Self::Interval(Duration::from_millis(100))

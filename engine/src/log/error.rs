@@ -12,7 +12,7 @@ use factlog_codec::{
 
 use super::disk::FileSystem;
 use super::fault::{IoError, ItemFault};
-use super::report::{Damage, Retained};
+use super::report::{Damage, RecoveryReport, Retained};
 use crate::sync::Arc;
 
 /// Why an option cannot be used.
@@ -79,6 +79,9 @@ pub enum OpenError {
     Foreign(SegmentId),
     /// Bytes that were durable are gone or changed. Nothing was written.
     Damaged(Box<Damage>),
+    /// The log was not closed, or its tail is torn, and only a clean end was to be accepted. Nothing
+    /// was written: what was found.
+    NotClean(Box<RecoveryReport>),
     /// A type of the vocabulary stands in the log with another shape.
     Drift(SchemaDrift),
     /// Epochs or segment numbers are used up.
@@ -137,6 +140,11 @@ impl fmt::Display for OpenError {
                  file back"
             ),
             Self::Damaged(damage) => damage.fmt(f),
+            Self::NotClean(report) => write!(
+                f,
+                "only a clean end was to be accepted, and nothing was changed: {report}; open the \
+                 log without `Recovery::Strict` to have it cut"
+            ),
             Self::Drift(drift) => drift.fmt(f),
             Self::Exhausted => write!(f, "the numbers of epochs or segments are used up"),
             Self::Io(error) => error.fmt(f),

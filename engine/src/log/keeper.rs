@@ -37,6 +37,14 @@ impl Keeper {
         })
     }
 
+    /// Notes that everything below `end` is durable.
+    pub(crate) fn checkpoint(&mut self, end: Position, next: Sequence) -> io::Result<()> {
+        self.change(|manifest| {
+            manifest.checkpoint = end;
+            manifest.checkpoint_sequence = next;
+        })
+    }
+
     /// Notes the first segment that retention has left.
     pub(crate) fn raise_floor(&mut self, floor: SegmentId) -> io::Result<()> {
         self.change(|manifest| manifest.floor = floor)

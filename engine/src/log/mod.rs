@@ -11,8 +11,8 @@
 //! - `keeper`, `holds`, `map_cache`: the manifest; what retention must leave; mappings in use
 //! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
-//! - `conductor`, `syncer`: the two background threads; `durability`, `demand`: what the second one
-//!   is to do
+//! - `conductor`, `syncer`, `table_keeper`: the threads in the background; `durability`, `demand`:
+//!   what the second one is to do
 //! - `writer`, `cursor`: appending and reading
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `retention`: whole segments from the front are dropped
@@ -52,6 +52,7 @@ mod stats;
 mod stream_table;
 mod submit;
 mod syncer;
+mod table_keeper;
 mod type_table;
 mod wait;
 mod wait_durable;
@@ -66,12 +67,13 @@ pub use cursor::{
     Waited,
 };
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
-pub use durability::{CommitAlign, Durability};
+pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
 pub use fault::{IoError, ItemFault};
 pub use options::Options;
+pub use recovery::Recovery;
 pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };

@@ -8,8 +8,9 @@ use factlog_codec::types::{EventType, Vocabulary};
 
 use super::clock::Clock;
 use super::disk::DiskObserver;
-use super::durability::{CommitAlign, Durability};
+use super::durability::{CommitAlign, Durability, Witness};
 use super::error::OptionError;
+use super::recovery::Recovery;
 use super::report::RecoveryProgress;
 use crate::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub(super) durability: Durability,
     pub(super) way: Option<WriteWay>,
     pub(super) align: CommitAlign,
+    pub(super) recovery: Recovery,
+    pub(super) witness: Witness,
     pub(super) network: bool,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) types: Vec<&'static EventType>,
@@ -61,6 +64,8 @@ impl Default for Options {
             durability: Durability::default(),
             way: None,
             align: CommitAlign::default(),
+            recovery: Recovery::default(),
+            witness: Witness::default(),
             network: false,
             clock: None,
             types: Vec::new(),
@@ -132,6 +137,22 @@ impl Options {
     #[must_use]
     pub fn commit_align(mut self, align: CommitAlign) -> Self {
         self.align = align;
+        self
+    }
+
+    /// What opening does about what a crash has left: by default a torn tail is cut, and damage
+    /// refused.
+    #[must_use]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
+    /// Whether the last acknowledged commit has a witness on the medium at once, or with the next
+    /// one.
+    #[must_use]
+    pub fn witness(mut self, witness: Witness) -> Self {
+        self.witness = witness;
         self
     }
 

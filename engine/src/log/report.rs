@@ -22,6 +22,8 @@ pub enum RecoveryOutcome {
     Clean,
     /// Its tail was torn: something that had not been promised was cut.
     Torn,
+    /// It was damaged, and has been repaired: what was lost is in the report.
+    Repaired,
     /// It is damaged, and open for reading up to the damage.
     Damaged,
 }
@@ -34,6 +36,14 @@ pub struct RecoveryReport {
     pub outcome: RecoveryOutcome,
     /// Segments in use.
     pub segments: u32,
+    /// Segments of which every frame was read; of the others only the beginning and the SEAL.
+    pub walked: u32,
+    /// The segment with whose stream table recovery began.
+    pub stream_table: Option<SegmentId>,
+    /// Segments whose stream tables cannot be used. They are derived: nothing is lost with them.
+    pub bad_stream_tables: Vec<SegmentId>,
+    /// Sequences that were lost to damage and given up by a repair: the first and the last.
+    pub lost: Option<(Sequence, Sequence)>,
     /// Frames read and verified.
     pub frames: u64,
     /// Bytes of those frames.
@@ -137,8 +147,9 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            "Nothing was changed. Restore the files from a backup, or open the log for reading \
-             only: events before sequence {} are intact",
+            "Nothing was changed. Restore the files from a backup; or open the log for reading \
+             only: events before sequence {} are intact; or take out of it with `salvage` all that \
+             verifies; or cut it there with `Recovery::Repair`",
             self.next_sequence
         )
     }
@@ -153,14 +164,27 @@ impl fmt::Display for RecoveryReport {
             RecoveryOutcome::ClosedCleanly => write!(f, "closed cleanly")?,
             RecoveryOutcome::Clean => write!(f, "not closed, but whole")?,
             RecoveryOutcome::Torn => write!(f, "torn tail cut")?,
+            RecoveryOutcome::Repaired => write!(f, "damage cut")?,
             RecoveryOutcome::Damaged => write!(f, "damaged, readable up to the damage")?,
         }
         write!(
             f,
-            ": kept {} frames in {} segments ({} bytes), the next sequence is {}, the end is {}; \
-             read in {:.1?}",
-            self.frames, self.segments, self.bytes, self.next_sequence, self.end, self.elapsed
+            ": {} segments, of which {} were read ({} frames, {} bytes), the next sequence is {}, \
+             the end is {}; it took {:.1?}",
+            self.segments,
+            self.walked,
+            self.frames,
+            self.bytes,
+            self.next_sequence,
+            self.end,
+            self.elapsed
         )?;
+        if let Some((first, last)) = self.lost {
+            write!(f, "; events {first} to {last} are lost")?;
+        }
+        for id in &self.bad_stream_tables {
+            write!(f, "; the stream table of segment {id} is not usable, and was not needed")?;
+        }
         if let Some(cut) = &self.cut {
             write!(f, "; cut at {}: {}", cut.place, cut.stop.reason)?;
             if cut.frames > 0 || !cut.segments.is_empty() {

@@ -1,14 +1,14 @@
 //! A segment as this process knows it, and the set of them.
 
 use factlog_codec::layout::segment_size;
-use factlog_codec::{Place, SegmentId, SegmentKey, Sequence};
+use factlog_codec::{FrameHeader, Place, SegmentId, SegmentKey, Sequence};
 use std::io;
 
 use super::disk::{Directory, open_regular};
 use super::frontier::Visible;
 use super::index::SparseIndex;
 use super::map::Mapping;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 /// One segment. Its mapping lives as long as somebody holds it.
@@ -25,6 +25,9 @@ pub(crate) struct Segment {
     opened: AtomicU64,
     next: OnceLock<Weak<Segment>>,
     index: SparseIndex,
+    /// Whether the index knows only the first frame so far.
+    unindexed: AtomicBool,
+    indexing: Mutex<()>,
 }
 
 impl Segment {
@@ -38,6 +41,8 @@ impl Segment {
             opened: AtomicU64::new(0),
             next: OnceLock::new(),
             index: SparseIndex::new(bits),
+            unindexed: AtomicBool::new(false),
+            indexing: Mutex::new(()),
         }
     }
 
@@ -50,6 +55,33 @@ impl Segment {
     pub(crate) fn index(&self) -> &SparseIndex {
         &self.index
     }
+
+    /// The segment has ended, and its index is made when somebody first seeks in it.
+    pub(crate) fn index_later(&self) {
+        self.unindexed.store(true, Ordering::Release);
+    }
+
+    /// Completes the index of a segment whose frames are `bytes`, if that was left for later.
+    pub(crate) fn complete_index(&self, bytes: &[u8]) {
+        if !self.unindexed.load(Ordering::Acquire) {
+            return;
+        }
+        let _one = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.unindexed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut offset = factlog_codec::layout::FIRST_FRAME;
+        while let Some(rest) = bytes.get(offset as usize..) {
+            // A frame that does not verify is found by whoever looks at it.
+            let Ok(header) = FrameHeader::parse(self.key, offset, rest) else { break };
+            if offset > factlog_codec::layout::FIRST_FRAME {
+                self.index.note(offset, header.sequence, header.ts);
+            }
+            offset = header.next_offset();
+        }
+        self.unindexed.store(false, Ordering::Release);
+    }
+
     pub(crate) fn place(&self, offset: u32) -> Place {
         Place { segment: self.id, offset }
     }

@@ -6,7 +6,7 @@ use factlog_codec::{LogId, Sequence, WriteWay};
 
 use super::demand::Demand;
 use super::disk::Directory;
-use super::durability::{CommitAlign, Durability};
+use super::durability::{CommitAlign, Durability, Witness};
 use super::fault::IoError;
 use super::fork::ForkGuard;
 use super::frontier::{Activity, Frontier};
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) copies_on_write: bool,
     /// Acknowledged commits end at pages.
     pub(crate) align: CommitAlign,
+    pub(crate) witness: Witness,
     /// What is waited for to be durable.
     pub(crate) demand: Demand,
     pub(crate) segments: SegmentSet,

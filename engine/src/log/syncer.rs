@@ -15,7 +15,7 @@ use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence};
 
 use super::disk::{has_other_names, open_regular, read_at};
-use super::durability::Durability;
+use super::durability::{Durability, Witness};
 use super::fault::IoError;
 use super::map::Mapping;
 use super::recovery::Unproven;
@@ -26,6 +26,8 @@ use crate::sync::{Arc, Mutex, PoisonError};
 
 /// How often it is looked for segments that have ended.
 const NAP: Duration = Duration::from_millis(20);
+/// How long a log is at rest before the manifest notes how far it is durable.
+const REST: Duration = Duration::from_secs(1);
 
 /// A segment that is written, for whoever syncs it.
 #[derive(Debug, Clone)]
@@ -56,15 +58,29 @@ pub(crate) struct Syncer {
 #[derive(Debug)]
 struct Due {
     unproven: VecDeque<Unproven>,
+    unsealed: VecDeque<(SegmentId, Seal)>,
     in_use: InUse,
 }
 
+/// What recovery has left to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    /// Bytes to be written again before they count as durable.
+    pub(crate) unproven: Vec<Unproven>,
+    /// Segments that ended, and have no SEAL yet.
+    pub(crate) unsealed: Vec<(SegmentId, Seal)>,
+}
+
 impl Syncer {
-    pub(crate) fn new(shared: &Arc<Shared>, unproven: Vec<Unproven>, in_use: InUse) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, owed: Owed, in_use: InUse) -> Self {
         Self {
             shared: Arc::clone(shared),
             retired: SegQueue::new(),
-            due: Mutex::new(Due { unproven: unproven.into(), in_use }),
+            due: Mutex::new(Due {
+                unproven: owed.unproven.into(),
+                unsealed: owed.unsealed.into(),
+                in_use,
+            }),
             stop: AtomicU8::new(0),
         }
     }
@@ -116,8 +132,20 @@ impl Syncer {
             Err(io::Error::other("the segment in use is another one than the writer's"))
         };
         self.check(synced, id)?;
-        self.publish(end, next);
-        Ok(())
+        self.publish(end, next)
+    }
+
+    /// Has the manifest say how far everything is durable, where that is asked for before anybody
+    /// is told.
+    fn bear_witness(&self, end: Position, next: Sequence) -> Result<(), Arc<IoError>> {
+        if self.shared.witness != Witness::Strict {
+            return Ok(());
+        }
+        let mut keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.checkpoint(end, next).map_err(|error| {
+            let root = self.shared.directory.root();
+            self.shared.poison_quietly(IoError::new("write a manifest in", root, error))
+        })
     }
 
     /// What is due without the segment in use.
@@ -128,26 +156,32 @@ impl Syncer {
         while let Some(range) = due.unproven.front().copied() {
             self.check(self.write_again(range), range.segment)?;
             due.unproven.pop_front();
-            self.advance(range.segment, range.to, range.next);
+            self.advance(range.segment, range.to, range.next)?;
+        }
+        while let Some((id, seal)) = due.unsealed.pop_front() {
+            self.check(self.seal_late(id, &seal), id)?;
         }
         while let Some(retired) = self.retired.pop() {
             let id = retired.left.segment.id();
             self.check(self.seal(&retired), id)?;
-            self.advance(id, retired.seal.end, retired.seal.next_sequence);
+            self.advance(id, retired.seal.end, retired.seal.next_sequence)?;
             due.in_use = retired.next;
         }
         Ok(())
     }
 
-    fn advance(&self, segment: SegmentId, end: u32, next: Sequence) {
+    fn advance(&self, segment: SegmentId, end: u32, next: Sequence) -> Result<(), Arc<IoError>> {
         let end = Position::new(segment, end, self.shared.bits);
         if end > self.shared.frontier.durable() {
-            self.publish(end, next);
+            self.publish(end, next)?;
         }
+        Ok(())
     }
 
-    fn publish(&self, end: Position, next: Sequence) {
+    fn publish(&self, end: Position, next: Sequence) -> Result<(), Arc<IoError>> {
+        self.bear_witness(end, next)?;
         self.shared.frontier.publish_durable(end, next);
+        Ok(())
     }
 
     /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
@@ -170,6 +204,18 @@ impl Syncer {
             disk.write_at(&file, &chunk[..len], from)?;
             from += len as u64;
         }
+        disk.sync_data(&file)
+    }
+
+    /// Seals a segment that an earlier process has left without.
+    fn seal_late(&self, id: SegmentId, seal: &Seal) -> io::Result<()> {
+        let Some(segment) = self.shared.segments.get(id) else { return Ok(()) };
+        let file = open_regular(&self.shared.directory.segment(id), true)?;
+        if has_other_names(&file)? {
+            return Ok(());
+        }
+        let (disk, offset) = (self.shared.directory.io(), seal_offset(self.shared.bits) as u32);
+        disk.write_at(&file, &seal.encode(segment.key(), offset), u64::from(offset))?;
         disk.sync_data(&file)
     }
 
@@ -198,13 +244,31 @@ impl Syncer {
         })
     }
 
+    /// The last frames of a log at rest have no witness behind them: the manifest becomes one.
+    fn note_idle(&self) {
+        if self.shared.poison.get().is_some() {
+            return;
+        }
+        let (durable, next) = self.shared.frontier.durable_pair();
+        let mut keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.manifest().checkpoint < durable {
+            // It is a further witness, and nothing relies on it: a failure is no loss.
+            drop(keeper.checkpoint(durable, next));
+        }
+    }
+
     /// What the thread in the background does.
     fn run(&self) {
         let interval = match self.shared.durability {
             Durability::Interval(interval) => Some(interval),
             _ => None,
         };
+        // What recovery has left to be done; where nothing is to be synced unasked, it waits.
+        if self.shared.durability != Durability::None {
+            drop(self.settle_all());
+        }
         let mut last = Instant::now();
+        let mut idle = Idle::new(self.shared.frontier.durable());
         while self.stop.load(Ordering::Acquire) == 0 {
             let nap = interval.map_or(NAP, |interval| interval.clamp(NAP / 20, NAP));
             self.shared.demand.signal().wait(Some(Instant::now() + nap));
@@ -219,8 +283,35 @@ impl Syncer {
                 drop(self.sync());
             } else if !self.retired.is_empty() {
                 drop(self.settle_all());
+            } else if idle.is_over(self.shared.frontier.durable()) {
+                self.note_idle();
             }
         }
+    }
+}
+
+/// Tells when a log has been at rest for a while: once for each rest.
+#[derive(Debug)]
+struct Idle {
+    durable: Position,
+    since: Instant,
+    noted: bool,
+}
+
+impl Idle {
+    /// At rest since now; what is durable now needs no note.
+    fn new(durable: Position) -> Self {
+        Self { durable, since: Instant::now(), noted: true }
+    }
+
+    /// Whether the durable position has stayed for long enough, and nobody was told yet.
+    fn is_over(&mut self, durable: Position) -> bool {
+        if durable != self.durable {
+            *self = Self { durable, since: Instant::now(), noted: false };
+        }
+        let over = !self.noted && self.since.elapsed() >= REST;
+        self.noted |= over;
+        over
     }
 }
 

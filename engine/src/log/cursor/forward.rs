@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{Frame, FrameHeader, ItemKind, Items, Position, Sequence, Stop, StopReason};
+use factlog_codec::{
+    Frame, FrameHeader, FrameKind, GapBody, ItemKind, Items, Position, Sequence, Stop, StopReason,
+};
 
 use super::event_ref::EventRef;
 use super::hold::Hold;
@@ -306,7 +308,13 @@ impl<'a> Batch<'a> {
             let stop = Stop { offset: self.place.offset, reason: StopReason::Frame(error) };
             ReadError::Frame(self.segment.id(), stop)
         })?;
-        self.place.next = frame.header.sequence;
+        self.place.next = match frame.header.kind {
+            // What was lost is passed over.
+            FrameKind::Gap => {
+                GapBody::decode(frame.body).map_or(frame.header.sequence, |gap| gap.last.after(1))
+            }
+            _ => frame.header.sequence,
+        };
         self.place.current = Some(Current { header: frame.header });
         self.place.body_read = 0;
         // Only DATA frames have items; the others have no events either.

@@ -33,6 +33,7 @@ impl Shared {
         let mapping = self.map(&segment)?;
         let bytes = segment.frozen(&mapping, visible);
         let end = bytes.len();
+        segment.complete_index(bytes);
         let near = segment
             .index()
             .last_where(|entry| before(entry.sequence, entry.ts) && (entry.offset as usize) < end);

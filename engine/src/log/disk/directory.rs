@@ -48,6 +48,11 @@ impl Directory {
         self.segments().join(format!("{:010}.log", id.get()))
     }
 
+    /// The stream table as of the end of a segment.
+    pub(crate) fn table(&self, id: SegmentId) -> PathBuf {
+        self.segments().join(format!("{:010}.streams", id.get()))
+    }
+
     /// Makes the directory and those in it, if they are missing.
     pub(crate) fn create(&self) -> io::Result<()> {
         let missing: Vec<_> = self.root.ancestors().take_while(|path| !path.is_dir()).collect();
@@ -103,6 +108,18 @@ impl Directory {
         Ok((segments, temporary))
     }
 
+    /// The segments behind which a stream table stands, in order.
+    pub(crate) fn list_tables(&self) -> io::Result<Vec<SegmentId>> {
+        let mut tables = Vec::new();
+        for entry in fs::read_dir(self.segments())? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| number_before(name, ".streams"));
+            tables.extend(number.map(SegmentId::new));
+        }
+        tables.sort_unstable();
+        Ok(tables)
+    }
+
     /// Takes a file out of the way, and gives its new name.
     pub(crate) fn move_to_quarantine(&self, path: &Path, prefix: &str) -> io::Result<PathBuf> {
         let quarantine = self.quarantine();
@@ -127,7 +144,11 @@ impl Directory {
 
 /// The number in `NNNNNNNNNN.log`, if the name is exactly such.
 fn segment_number(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".log")?;
+    number_before(name, ".log")
+}
+
+fn number_before(name: &str, ending: &str) -> Option<u32> {
+    let digits = name.strip_suffix(ending)?;
     if digits.len() != 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

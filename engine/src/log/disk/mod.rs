@@ -7,6 +7,7 @@
 //! - `filesystem`: what the directory stands on, and whether that will do
 //! - `segment_file`: preparing a segment, reading one whole
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
+//! - `table_file`: the streams as of the end of a segment
 //! - `archive`: another name for a file, or a copy
 
 mod archive;
@@ -18,6 +19,7 @@ mod lock;
 mod manifest_file;
 mod observe;
 mod segment_file;
+mod table_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
@@ -30,3 +32,4 @@ pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
 pub use observe::{DiskObserver, DiskOperation};
 pub(super) use segment_file::{SegmentBytes, create_prepared, move_prepared, read_segment};
+pub(super) use table_file::{TableFile, read_table, remove_tables_below};

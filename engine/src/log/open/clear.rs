@@ -2,7 +2,9 @@
 
 use factlog_codec::{Manifest, SegmentHeader, SegmentId};
 
-use crate::log::disk::{Directory, has_other_names, move_prepared, open_regular};
+use crate::log::disk::{
+    Directory, has_other_names, move_prepared, open_regular, remove_tables_below,
+};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::recovery::Found;
@@ -41,6 +43,11 @@ pub(super) fn clear_away(
             others.push((*header, shared));
         }
     }
+    for id in &found.bad_tables {
+        let path = directory.table(*id);
+        let removed = disk.remove_if_there(&path);
+        removed.map_err(|source| IoError::new("remove", path, source))?;
+    }
     let (_, temporary) =
         directory.list().map_err(|source| IoError::new("list", directory.segments(), source))?;
     for path in temporary {
@@ -77,5 +84,7 @@ pub(super) fn remove_below(
         let path = directory.segment(*id);
         directory.io().remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
+    remove_tables_below(directory, floor)
+        .map_err(|source| IoError::new("remove stream tables in", directory.segments(), source))?;
     Ok(())
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use factlog_codec::{
-    Catalog, CatalogError, Manifest, ManifestError, Place, Position, SegmentId, Sequence, WriteWay,
+    Catalog, CatalogError, HistoryId, LogId, Manifest, ManifestError, Place, Position, SegmentId,
+    Sequence, WriteWay,
 };
 
 use crate::log::disk::{Directory, FileSystem, Slots, Suitability, read_catalog};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::options::Options;
-use crate::log::recovery::{Begin, Found, Verdict, gather};
+use crate::log::recovery::{Begin, Depth, Found, Verdict, gather, new_identity};
 use crate::log::report::{Damage, DamageReason, RecoveryOutcome, RecoveryReport};
 
 /// Manifest and segments; `None` if there is no log.
@@ -42,8 +43,8 @@ pub(super) fn read_names(
 pub(super) fn new_manifest(bits: u8) -> Result<Manifest, OpenError> {
     Ok(Manifest {
         generation: 0,
-        log: Found::new_log()?,
-        history: Found::new_history()?,
+        log: LogId::new(new_identity()?),
+        history: HistoryId::new(new_identity()?),
         bits,
         epoch: factlog_codec::Epoch::new(0),
         floor: SegmentId::FIRST,
@@ -83,11 +84,12 @@ pub(super) fn gather_with(
     manifest: &Manifest,
     begin: Begin,
     ids: &[SegmentId],
+    depth: Depth,
     options: &mut Options,
 ) -> Result<Found, OpenError> {
     match &mut options.progress {
-        Some(progress) => gather(directory, manifest, begin, ids, progress),
-        None => gather(directory, manifest, begin, ids, &mut |_| {}),
+        Some(progress) => gather(directory, manifest, begin, ids, depth, progress),
+        None => gather(directory, manifest, begin, ids, depth, &mut |_| {}),
     }
 }
 
@@ -161,6 +163,10 @@ pub(super) fn report_of(
             Verdict::Damaged => RecoveryOutcome::Damaged,
         },
         segments: u32::try_from(found.segments.len()).unwrap_or(u32::MAX),
+        walked: found.walked,
+        stream_table: found.table,
+        bad_stream_tables: found.bad_tables.clone(),
+        lost: None,
         frames: found.frames,
         bytes: found.bytes,
         next_sequence: found.next,

@@ -1,48 +1,38 @@
 //! Opening: facts are gathered, a verdict is taken, and only then anything is written.
 //!
+//! - `read`, `write`: opening for reading only, and for writing
 //! - `facts`: what there is: manifest, catalog, segments, and what is wrong with them
 //! - `clear`: what is behind the end is put aside, what is below the floor removed
 //! - `take_up`: the segment in which the new epoch writes
 
 mod clear;
 mod facts;
+mod read;
 mod take_up;
+mod write;
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use factlog_codec::{Position, WriteWay};
+use factlog_codec::Position;
 
-use super::clock::{CounterClock, FrameClock};
-use super::conductor::{Conductor, Plan};
 use super::cursor::Log;
 use super::demand::Demand;
-use super::disk::{Directory, DiskIo, Lock, LockError, Slots};
+use super::disk::Directory;
 use super::error::OpenError;
-use super::fault::IoError;
 use super::fork::ForkGuard;
-use super::frontier::{Activity, Frontier};
+use super::frontier::Frontier;
 use super::holds::Holds;
 use super::keeper::Keeper;
-use super::map::is_coherent;
 use super::map_cache::MapCache;
 use super::options::Options;
-use super::recovery::{Found, Verdict, decide};
-use super::report::{RecoveryOutcome, RecoveryReport};
+use super::recovery::{Depth, Found};
+use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
-use super::syncer::{Background, Syncer};
-use super::wait::Herald;
-use super::writer::active::EngineFrame;
-use super::writer::{Writer, WriterParts};
-use crate::sync::{Arc, Mutex, prepare_fences};
-use clear::{clear_away, remove_below};
-use facts::{
-    Ground, check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin,
-    read_names, report_of,
-};
-use take_up::{open_prepared, take_up};
+use super::writer::Writer;
+use crate::sync::{Arc, Mutex};
+use facts::Ground;
 
 impl Options {
     /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
@@ -53,7 +43,7 @@ impl Options {
     /// See [`OpenError`]. If the log is damaged, nothing was changed.
     pub fn open(self, directory: impl AsRef<Path>) -> Result<Writer, OpenError> {
         let bits = self.segment_bits().map_err(OpenError::Option)?;
-        for_writing(directory.as_ref(), self, bits)
+        write::open(directory.as_ref(), self, bits)
     }
 
     /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
@@ -65,202 +55,22 @@ impl Options {
     ///
     /// See [`OpenError`].
     pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
-        for_reading(directory.as_ref(), self)
-    }
-}
-
-/// How often a log is looked at again that changes while it is being read.
-const LOOKS: u32 = 100;
-
-/// Opens for reading only. Writes nothing.
-fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
-    let began = Instant::now();
-    let directory = Directory::new(root, DiskIo::default());
-    let mut look = || {
-        let Some((mut manifest, slots, ids)) = read_names(&directory)? else {
-            return Err(OpenError::NoLog(root.to_path_buf()));
-        };
-        let begin = read_begin(&directory, &manifest)?;
-        manifest.floor = begin.floor();
-        let found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
-        Ok((manifest, slots, found))
-    };
-    // Retention elsewhere may take a segment between its being listed and its being read.
-    let mut look = || {
-        let mut tries = 0;
-        loop {
-            match look() {
-                Err(OpenError::Io(error))
-                    if error.source.kind() == io::ErrorKind::NotFound && tries < LOOKS =>
-                {
-                    tries += 1;
-                }
-                done => return done,
-            }
-        }
-    };
-    let (mut manifest, mut slots, mut found) = look()?;
-    // A writer may be at work elsewhere: then the end is in motion, and what is behind it is a
-    // frame being written. What a crash has left stays as it is.
-    for _ in 0..LOOKS {
-        if decide(&found.facts) == Verdict::Clean {
-            break;
-        }
-        let before = (found.facts, found.frames);
-        std::thread::sleep(Duration::from_millis(1));
-        (manifest, slots, found) = look()?;
-        if (found.facts, found.frames) == before {
-            break;
-        }
-        if decide(&found.facts) == Verdict::Torn && found.frames > before.1 {
-            (found.facts.zero_behind, found.facts.used_behind) = (true, false);
-            found.cut = None;
-        }
-    }
-    let Some(end) = found.end else {
-        return match found.damage {
-            Some(_) if decide(&found.facts) == Verdict::Damaged => {
-                Err(OpenError::Damaged(Box::new(damage_of(&directory, &manifest, &found))))
-            }
-            _ => Err(OpenError::NoLog(root.to_path_buf())),
-        };
-    };
-    check_drift(&found, &options)?;
-    let verdict = decide(&found.facts);
-    let mut report = report_of(&manifest, &slots, &found, verdict, began);
-    if verdict == Verdict::Damaged {
-        report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));
-    }
-    report.epoch = found.epoch;
-    let position = Position::new(end.header.segment, end.offset, manifest.bits);
-    let keeper = Keeper::new(manifest.clone(), None);
-    let ground = Ground { way: end.way, copies_on_write: false };
-    let shared = make_shared(directory, keeper, &mut found, position, report, (&options, ground))
-        .map_err(|source| IoError::new("watch for forks of", root, source))?;
-    shared.frontier.set_activity(Activity::Closed);
-    Ok(Log::new(shared))
-}
-
-/// Opens for writing: takes the lock, recovers, and begins an epoch.
-fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
-    let began = Instant::now();
-    prepare_fences();
-    let directory = Directory::new(root, DiskIo::new(options.observer.take()));
-    let ground = check_file_system(root, &options)?;
-    let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
-    directory.create().map_err(io("make the directory"))?;
-    let lock = Lock::take(&directory).map_err(|error| match error {
-        LockError::Held => OpenError::Locked(root.to_path_buf()),
-        LockError::Io(source) => OpenError::Io(IoError::new("lock", directory.lock(), source)),
-    })?;
-    let (mut manifest, slots, ids, created) = match read_names(&directory)? {
-        Some((manifest, slots, ids)) => (manifest, slots, ids, false),
-        None => {
-            let manifest = new_manifest(bits)?;
-            let slots = Slots::read(&directory).map_err(io("read the manifest in"))?;
-            (manifest, slots, Vec::new(), true)
-        }
-    };
-    let mut manifest_file = slots.writer(&directory);
-
-    let begin = read_begin(&directory, &manifest)?;
-    let floor = begin.floor();
-    let mut found = gather_with(&directory, &manifest, begin, &ids, &mut options)?;
-    let verdict = decide(&found.facts);
-    if verdict == Verdict::Damaged {
-        return Err(OpenError::Damaged(Box::new(damage_of(&directory, &manifest, &found))));
-    }
-    check_drift(&found, &options)?;
-    if ground.way == WriteWay::Staged
-        && !is_coherent(&directory).map_err(io("probe mappings in"))?
-    {
-        return Err(OpenError::Incoherent(root.to_path_buf()));
+        read::open(directory.as_ref(), self, Depth::Needed)
     }
 
-    // The verdict is applied from here on. First what was found gets a name that stays: a process
-    // may have been killed between a renaming and its sync.
-    directory.sync_names().map_err(io("make durable the names in"))?;
-    let mut report = report_of(&manifest, &slots, &found, verdict, began);
-    manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
-    manifest.history = Found::new_history()?;
-    manifest.clean = false;
-    manifest.floor = floor;
-    loop {
-        manifest.generation = manifest.generation.checked_add(1).ok_or(OpenError::Exhausted)?;
-        manifest_file.write(&manifest).map_err(io("write a manifest in"))?;
-        // Both slots from the first day on: on a full disk there would be no space for one.
-        if manifest_file.is_whole() {
-            break;
-        }
+    /// Reads and verifies all of the log in `directory`, without changing anything, and says what it
+    /// found: also damage, and what a crash has left. A log that is open for writing is looked at up
+    /// to where it was visible.
+    ///
+    /// Opening reads only what it needs, which is not the segments that ended long ago.
+    ///
+    /// # Errors
+    ///
+    /// There is no log, or it cannot be read at all; see [`OpenError`].
+    pub fn verify(self, directory: impl AsRef<Path>) -> Result<RecoveryReport, OpenError> {
+        let log = read::open(directory.as_ref(), self, Depth::Everything)?;
+        Ok(log.recovery().clone())
     }
-    report.epoch = manifest.epoch;
-    if created {
-        report.outcome = RecoveryOutcome::Created;
-    }
-    remove_below(&directory, &ids, floor)?;
-    let spares = clear_away(&directory, &manifest, &found, &mut report)?;
-
-    let history = manifest.history;
-    let mut clock = match options.clock.take() {
-        Some(clock) => FrameClock::Own(clock),
-        None => FrameClock::Fast(CounterClock::new()),
-    };
-    let ts = clock.now().max(found.last_ts.saturating_add(1));
-    let frame = EngineFrame {
-        sequence: found.next,
-        ts,
-        epoch: manifest.epoch,
-        durable: found.durable.0,
-        history,
-    };
-    let visible = found
-        .end
-        .map_or(Position::ZERO, |end| Position::new(end.header.segment, end.offset, manifest.bits));
-    let heads = std::mem::take(&mut found.replay.heads);
-    let unproven = std::mem::take(&mut found.unproven);
-    let (epoch, bits) = (manifest.epoch, manifest.bits);
-    let keeper = Keeper::new(manifest, Some(manifest_file));
-    let settings = (&options, ground);
-    let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, settings)
-        .map_err(io("watch for forks of"))?;
-
-    let mut spares = spares.into_iter();
-    let active = take_up(&shared, &found, &frame, verdict, &mut spares)?;
-    let next = found.next;
-    let end = Position::new(active.id(), active.tail(), bits);
-    shared.frontier.publish(end, next);
-
-    let ready = spares
-        .map(|header| open_prepared(&shared, &header))
-        .collect::<Result<Vec<_>, OpenError>>()?;
-    let last = ready.last().map_or(active.id(), |prepared| prepared.segment.id());
-    let plan = Plan {
-        next: last.next().ok_or(OpenError::Exhausted)?,
-        // One more, in reserve.
-        spare: options.spare_segments + 1,
-        prefault: options.prefault,
-    };
-    let syncer = Arc::new(Syncer::new(&shared, unproven, active.in_use()));
-    let tended = active.tended();
-    let conductor =
-        Conductor::start(&shared, plan, ready, Some(tended)).map_err(io("start a thread for"))?;
-    let background = Background::start(&syncer).map_err(io("start a thread for"))?;
-    let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
-    Ok(Writer::new(WriterParts {
-        epoch,
-        history,
-        last_ts: ts,
-        shared,
-        active,
-        heads,
-        next,
-        clock,
-        conductor,
-        syncer,
-        background,
-        herald,
-        lock,
-    }))
 }
 
 fn make_shared(
@@ -287,6 +97,7 @@ fn make_shared(
         way: ground.way,
         copies_on_write: ground.copies_on_write,
         align: options.align,
+        witness: options.witness,
         demand: Demand::new(),
         segments,
         maps: MapCache::new(options.mapped_segments),

@@ -1,26 +1,39 @@
 //! The segment in which the new epoch writes: the last one, or a successor.
 
 use factlog_codec::layout::{FRAME_HEADER, PAGE, segment_size};
-use factlog_codec::{EpochBody, Predecessor, SegmentHeader, SegmentId, Succession};
+use factlog_codec::{
+    EpochBody, GapBody, Predecessor, SegmentHeader, SegmentId, Sequence, Succession,
+};
 
 use crate::log::claim::Claim;
 use crate::log::conductor::Prepared;
 use crate::log::disk::{create_prepared, has_other_names, open_regular};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
-use crate::log::recovery::{End, Found, Verdict};
+use crate::log::recovery::{Action, End, Found};
 use crate::log::shared::Shared;
 use crate::log::writer::active::{Active, EngineFrame, Resume};
 use crate::sync::Arc;
+
+/// The segment in which the new epoch writes.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) active: Active,
+    /// The sequence that comes next in it.
+    pub(super) next: Sequence,
+    /// Time of its last frame.
+    pub(super) last_ts: u64,
+}
 
 /// The segment in which the new epoch writes: the last one, or a successor.
 pub(super) fn take_up(
     shared: &Arc<Shared>,
     found: &Found,
     frame: &EngineFrame,
-    verdict: Verdict,
+    (action, gap): (Action, Option<GapBody>),
     spares: &mut impl Iterator<Item = SegmentHeader>,
-) -> Result<Active, OpenError> {
+) -> Result<Taken, OpenError> {
+    let whole = |active| Taken { active, next: frame.sequence, last_ts: frame.ts };
     let Some(end) = &found.end else {
         let before = Predecessor {
             segment: SegmentId::NONE,
@@ -28,26 +41,33 @@ pub(super) fn take_up(
             fold: factlog_codec::Fold::default(),
             why: Succession::First,
         };
-        return succeed(shared, frame, SegmentId::FIRST, before, spares);
+        return succeed(shared, frame, (SegmentId::FIRST, before), None, spares).map(whole);
     };
-    if verdict == Verdict::Clean
+    if action == Action::GoOn
         && let Some(active) = go_on(shared, found, end, frame)?
     {
-        return Ok(active);
+        return Ok(whole(active));
     }
-    let torn = verdict == Verdict::Torn;
     let before = Predecessor {
         segment: end.header.segment,
         end: end.offset,
         fold: end.fold,
-        why: if torn { Succession::TornTail } else { Succession::Full },
+        why: match action {
+            Action::Cut => Succession::TornTail,
+            Action::Repair => Succession::Repaired,
+            Action::GoOn | Action::Refuse => Succession::Full,
+        },
     };
     let id = end.header.segment.next().ok_or(OpenError::Exhausted)?;
-    let active = succeed(shared, frame, id, before, spares)?;
+    let active = succeed(shared, frame, (id, before), gap, spares)?;
     if let Some(last) = found.segments.last() {
         last.hand_over(end.offset, active.segment());
     }
-    Ok(active)
+    let taken = whole(active);
+    Ok(match gap {
+        Some(gap) => Taken { next: gap.last.after(1), last_ts: frame.ts + 1, ..taken },
+        None => taken,
+    })
 }
 
 /// Goes on in the last segment, if there is room and nobody else has the file.
@@ -86,12 +106,13 @@ pub(super) fn go_on(
     Ok(Some(active))
 }
 
-/// Takes the next segment into use. Its SEGOPEN is durable before anybody relies on it.
+/// Takes the next segment into use. Its SEGOPEN, and what it says of lost sequences, is durable
+/// before anybody relies on it.
 pub(super) fn succeed(
     shared: &Arc<Shared>,
     frame: &EngineFrame,
-    id: SegmentId,
-    before: Predecessor,
+    (id, before): (SegmentId, Predecessor),
+    gap: Option<GapBody>,
     spares: &mut impl Iterator<Item = SegmentHeader>,
 ) -> Result<Active, OpenError> {
     let prepared = match spares.next() {
@@ -116,9 +137,11 @@ pub(super) fn succeed(
     shared.segments.push(Arc::clone(&prepared.segment));
     let mut active = Active::from_prepared(prepared);
     let path = shared.directory.segment(id);
-    active
-        .write_segopen(shared, frame, before)
-        .map_err(|source| IoError::new("write to the segment", path, source))?;
+    let written = active.write_segopen(shared, frame, before).and_then(|()| match gap {
+        Some(gap) => active.write_gap(shared, &EngineFrame { ts: frame.ts + 1, ..*frame }, gap),
+        None => Ok(()),
+    });
+    written.map_err(|source| IoError::new("write to the segment", path, source))?;
     let (file, mapping) = active.file_and_mapping();
     let disk = shared.directory.io();
     mapping.flush().and_then(|()| disk.sync_data(file)).map_err(|source| {

@@ -19,6 +19,34 @@ pub(crate) struct Facts {
     pub(crate) exhausted: bool,
 }
 
+/// What opening for writing does about what a crash has left. See
+/// [`Options::recovery`](crate::Options::recovery).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// A torn tail, of which nothing was promised, is cut; damage is refused. The default.
+    #[default]
+    CutTorn,
+    /// Anything but a clean end is refused, and nothing is changed.
+    Strict,
+    /// Damage too is cut: everything from there on is put into `quarantine/`, a GAP says which
+    /// sequences were lost, and none of them is ever given again.
+    Repair,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Go on where the log ends.
+    GoOn,
+    /// End the last segment where its frames end, and go on in a successor.
+    Cut,
+    /// The same, and say what was lost.
+    Repair,
+    /// Change nothing.
+    Refuse,
+}
+
 /// What that means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -40,6 +68,16 @@ pub(crate) fn decide(facts: &Facts) -> Verdict {
         Facts { used_behind: true, .. } => Verdict::Torn,
         Facts { zero_behind: false, .. } => Verdict::Torn,
         _ => Verdict::Clean,
+    }
+}
+
+/// What a verdict leads to. A log that does not begin as it must is not helped by cutting its end.
+pub(crate) fn act(verdict: Verdict, recovery: Recovery, headless: bool) -> Action {
+    match (verdict, recovery) {
+        (Verdict::Clean, _) => Action::GoOn,
+        (Verdict::Torn, Recovery::CutTorn | Recovery::Repair) => Action::Cut,
+        (Verdict::Damaged, Recovery::Repair) if !headless => Action::Repair,
+        (Verdict::Torn | Verdict::Damaged, _) => Action::Refuse,
     }
 }
 
@@ -71,5 +109,24 @@ mod tests {
             }
         }
         assert!(seen.iter().all(|count| *count > 0));
+    }
+
+    /// Every verdict under every mode.
+    #[test]
+    fn does_every_verdict_lead_to_its_action() {
+        use Action::{Cut, GoOn, Refuse};
+        let table = [
+            (Verdict::Clean, [GoOn, GoOn, GoOn]),
+            (Verdict::Torn, [Cut, Refuse, Cut]),
+            (Verdict::Damaged, [Refuse, Refuse, Action::Repair]),
+        ];
+        for (verdict, actions) in table {
+            let modes = [Recovery::CutTorn, Recovery::Strict, Recovery::Repair];
+            for (mode, action) in modes.into_iter().zip(actions) {
+                assert_eq!(act(verdict, mode, false), action, "{verdict:?} {mode:?}");
+                let headless = if action == Action::Repair { Refuse } else { action };
+                assert_eq!(act(verdict, mode, true), headless, "{verdict:?} {mode:?}");
+            }
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Reads segments, walks them, and collects facts. Writes nothing.
+//!
+//! Segments that ended below the durable bound, and whose streams stand in a table, are not read:
+//! their first bytes and their SEAL say all that is needed. What lies above is walked whole.
 
 use std::io;
 
-use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, seal_offset, segment_size};
+use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
 use factlog_codec::{
-    Catalog, Epoch, Fold, Frame, FrameHeader, FrameKind, HeaderError, HistoryId, LogId, Manifest,
-    Position, Residue, Seal, SegOpen, SegmentHeader, SegmentId, Sequence, Stop, StopReason,
-    Succession, Walk, WriteWay, find_residue,
+    Catalog, Epoch, Frame, FrameKind, HeaderError, Manifest, Position, Residue, Seal, SegOpen,
+    SegmentId, SegmentKey, Sequence, Stop, StopReason, Succession, Walk, find_residue,
 };
 
 use super::decide::Facts;
-use super::replay::Replay;
-use crate::log::disk::{Directory, SegmentBytes, open_regular, read_at, read_segment};
+use super::found::{Begin, End, Found, Unproven};
+use super::probe::{Ended, Probe, probe};
+use super::tables::load_table;
+use crate::log::disk::{Directory, SegmentBytes, read_segment};
 use crate::log::error::OpenError;
 use crate::log::fault::{IoError, ItemFault};
 use crate::log::report::{Cut, DamageReason, RecoveryProgress};
@@ -21,80 +25,13 @@ use crate::sync::Arc;
 /// Told how far it has come.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(RecoveryProgress);
 
-/// Everything that was found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) facts: Facts,
-    pub(crate) replay: Replay,
-    /// Segments in use, up to the one with the end.
-    pub(crate) segments: Vec<Arc<Segment>>,
-    /// The last of them; `None` if no segment is in use.
-    pub(crate) end: Option<End>,
-    /// Segments in use behind the end.
-    pub(crate) later: Vec<SegmentId>,
-    /// Prepared segments: never used, all zero.
-    pub(crate) spares: Vec<SegmentHeader>,
-    /// Segments that are not in use, but not zero either.
-    pub(crate) dirty: Vec<SegmentId>,
-    pub(crate) damage: Option<DamageReason>,
-    pub(crate) cut: Option<Cut>,
-    /// Greatest epoch seen anywhere.
-    pub(crate) epoch: Epoch,
-    pub(crate) frames: u64,
-    pub(crate) bytes: u64,
-    /// The next sequence.
-    pub(crate) next: Sequence,
-    pub(crate) last_ts: u64,
-    /// The last frame boundary that is durable, and the next sequence there.
-    pub(crate) durable: (Position, Sequence),
-    pub(crate) unproven: Vec<Unproven>,
-}
-
-/// The segment in which the log ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct End {
-    pub(crate) header: SegmentHeader,
-    pub(crate) offset: u32,
-    pub(crate) fold: Fold,
-    pub(crate) frames: u32,
-    pub(crate) first_sequence: Sequence,
-    pub(crate) first_ts: u64,
-    pub(crate) sealed: bool,
-    pub(crate) way: WriteWay,
-}
-
-/// Bytes that recovery found in the page cache: they verified, but whether they are on the
-/// medium nobody knows. A sync that failed in an earlier process may have left them behind as
-/// clean pages that were never written.
+/// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unproven {
-    pub(crate) segment: SegmentId,
-    pub(crate) from: u32,
-    pub(crate) to: u32,
-    /// The next sequence at `to`.
-    pub(crate) next: Sequence,
-}
-
-/// What the beginning of a segment file says.
-struct Probe {
-    header: SegmentHeader,
-    /// The SEGOPEN, if there is one: then the segment is in use.
-    open: Option<(SegOpen, FrameHeader)>,
-}
-
-/// What the log begins with, where retention has dropped what was before.
-#[derive(Debug, Default)]
-pub(crate) struct Begin {
-    pub(crate) catalog: Option<Catalog>,
-    /// Its streams.
-    pub(crate) replay: Replay,
-}
-
-impl Begin {
-    /// The first segment that is left.
-    pub(crate) fn floor(&self) -> SegmentId {
-        self.catalog.map_or(SegmentId::FIRST, |catalog| catalog.floor)
-    }
+pub(crate) enum Depth {
+    /// What opening needs.
+    Needed,
+    /// Every frame of every segment.
+    Everything,
 }
 
 /// Collects the facts of a log.
@@ -103,13 +40,17 @@ pub(crate) fn gather(
     manifest: &Manifest,
     begin: Begin,
     ids: &[SegmentId],
+    depth: Depth,
     progress: Progress<'_>,
 ) -> Result<Found, OpenError> {
     let mut probes = Vec::with_capacity(ids.len());
     let mut header_damage = None;
-    for id in ids.iter().copied().filter(|id| *id >= begin.floor()) {
+    let floor = begin.floor();
+    let mut gathering = Gathering::new(directory, manifest, begin);
+    for id in ids.iter().copied().filter(|id| *id >= floor) {
         match probe(directory, manifest, id)? {
             Ok(probe) => probes.push(probe),
+            Err(_) if gathering.is_blank(id)? => gathering.found.dirty.push(id),
             Err(error) => {
                 // What is behind a segment without a header cannot be reached.
                 header_damage = Some((id, error));
@@ -117,19 +58,29 @@ pub(crate) fn gather(
             }
         }
     }
-    let mut gathering = Gathering::new(directory, manifest, begin);
     let used = probes.iter().take_while(|probe| probe.open.is_some()).count();
     let of = probes.len();
-    let mut chain = 0;
-    for index in 0..used {
-        progress(RecoveryProgress { done: index, of });
-        let next = probes.get(index + 1).filter(|next| next.open.is_some());
-        chain = index + 1;
-        if !gathering.walk(&probes[index], next)? {
+    let chain = probes.get(..used).unwrap_or(&[]);
+    gathering.bear_witness(chain);
+    let mut reached = 0;
+    if depth == Depth::Needed {
+        match gathering.begin_with_table(chain, progress)? {
+            Some(passed) => reached = passed,
+            None => {
+                // There is damage below the table: then its streams are too many.
+                let begin = gathering.begin_again();
+                return gather(directory, manifest, begin, ids, Depth::Everything, progress);
+            }
+        }
+    }
+    while let Some(probe) = chain.get(reached) {
+        progress(RecoveryProgress { done: reached, of });
+        reached += 1;
+        if !gathering.walk(probe, chain.get(reached), Streams::Taken)? {
             break;
         }
     }
-    for (index, probe) in probes.iter().enumerate().skip(chain) {
+    for (index, probe) in probes.iter().enumerate().skip(reached) {
         progress(RecoveryProgress { done: index, of });
         gathering.look_behind(probe)?;
     }
@@ -140,53 +91,16 @@ pub(crate) fn gather(
     Ok(gathering.finish())
 }
 
-/// Reads header and SEGOPEN. The inner error is damage; the outer one has to do with neither.
-fn probe(
-    directory: &Directory,
-    manifest: &Manifest,
-    id: SegmentId,
-) -> Result<Result<Probe, HeaderError>, OpenError> {
-    let path = directory.segment(id);
-    let io = |source| OpenError::Io(IoError::new("read the segment", &path, source));
-    let file = open_regular(&path, false).map_err(io)?;
-    let mut page = vec![0; PAGE];
-    let read = read_at(&file, &mut page, 0).map_err(io)?;
-    let header = match SegmentHeader::decode(&page[..read]) {
-        Ok(header) => header,
-        Err(error @ (HeaderError::Version(_) | HeaderError::Descriptor)) => {
-            return Err(OpenError::Header(id, error));
-        }
-        Err(error) => return Ok(Err(error)),
-    };
-    if header.log != manifest.log || header.segment != id || header.bits != manifest.bits {
-        return Err(OpenError::Foreign(id));
-    }
-    let mut first = vec![0; FRAME_HEADER];
-    read_at(&file, &mut first, u64::from(FIRST_FRAME)).map_err(io)?;
-    // Only the header's own check: bounds need the whole length.
-    let room = vec_of_len(&first, seal_offset(header.bits) - PAGE);
-    let open = match room {
-        None => None,
-        Some(span) => {
-            let mut bytes = vec![0; span];
-            let read = read_at(&file, &mut bytes, u64::from(FIRST_FRAME)).map_err(io)?;
-            Frame::parse(header.key(), FIRST_FRAME, &bytes[..read])
-                .ok()
-                .and_then(|frame| Some((SegOpen::decode(&frame).ok()?.0, frame.header)))
-        }
-    };
-    Ok(Ok(Probe { header, open }))
-}
-
-/// The length that a frame header claims, if it is possible at all within `limit`.
-fn vec_of_len(header: &[u8], limit: usize) -> Option<usize> {
-    let span = header.get(40..44)?.first_chunk::<4>()?;
-    let span = usize::try_from(u32::from_le_bytes(*span)).ok()?;
-    (FRAME_HEADER..=limit).contains(&span).then_some(span)
+/// Whether what frames say of streams is taken in, or is known from a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Streams {
+    Taken,
+    Known,
 }
 
 struct Gathering<'a> {
     directory: &'a Directory,
+    manifest: &'a Manifest,
     bits: u8,
     buffer: SegmentBytes,
     found: Found,
@@ -199,17 +113,15 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(directory: &'a Directory, manifest: &Manifest, begin: Begin) -> Self {
+    fn new(directory: &'a Directory, manifest: &'a Manifest, begin: Begin) -> Self {
+        let next = begin.catalog.map_or(Sequence::FIRST, |catalog| catalog.sequence);
         Self {
             directory,
+            manifest,
             bits: manifest.bits,
             buffer: SegmentBytes::default(),
             found: Found {
-                facts: Facts {
-                    durable: manifest.checkpoint,
-                    zero_behind: true,
-                    ..Facts::default()
-                },
+                facts: Facts { zero_behind: true, ..Facts::default() },
                 replay: begin.replay,
                 segments: Vec::new(),
                 end: None,
@@ -219,12 +131,19 @@ impl<'a> Gathering<'a> {
                 damage: None,
                 cut: None,
                 epoch: manifest.epoch,
+                walked: 0,
                 frames: 0,
                 bytes: 0,
-                next: begin.catalog.map_or(Sequence::FIRST, |catalog| catalog.sequence),
+                next,
+                reached: next,
                 last_ts: 0,
                 durable: (Position::ZERO, Sequence::FIRST),
                 unproven: Vec::new(),
+                unsealed: Vec::new(),
+                table: None,
+                bad_tables: Vec::new(),
+                repaired: false,
+                headless: false,
             },
             catalog: begin.catalog,
             before: None,
@@ -232,6 +151,86 @@ impl<'a> Gathering<'a> {
             stop: None,
             residue: Residue { zero: true, ..Residue::default() },
         }
+    }
+
+    /// What manifest and SEGOPENs say was durable.
+    fn bear_witness(&mut self, chain: &[Probe]) {
+        let mut durable = Position::ZERO;
+        for (open, header) in chain.iter().filter_map(|probe| probe.open.as_ref()) {
+            durable = durable.max(header.durable);
+            // A repair voids the checkpoint before it, which it could not change with one stroke.
+            self.found.repaired |=
+                open.before.why == Succession::Repaired && header.epoch == self.manifest.epoch;
+        }
+        if !self.found.repaired {
+            durable = durable.max(self.manifest.checkpoint);
+            self.found.reached = self.found.reached.max(self.manifest.checkpoint_sequence);
+        }
+        self.found.facts.durable = durable;
+    }
+
+    /// What this began with, to begin once more.
+    fn begin_again(&mut self) -> Begin {
+        Begin { catalog: self.catalog, replay: std::mem::take(&mut self.found.replay) }
+    }
+
+    /// Goes on from the newest stream table that fits, past all segments up to it that need not be
+    /// read. Gives how many are behind it then; `None` if one of them is damaged.
+    fn begin_with_table(
+        &mut self,
+        chain: &[Probe],
+        progress: Progress<'_>,
+    ) -> Result<Option<usize>, OpenError> {
+        let bound = self.found.facts.durable;
+        let Some(first) = chain.first() else { return Ok(Some(0)) };
+        let starts =
+            first.open.as_ref().is_some_and(|(open, _)| self.begins_with(first.id(), open));
+        if !starts {
+            return Ok(Some(0));
+        }
+        let bad = &mut self.found.bad_tables;
+        let Some((at, replay)) = load_table(self.directory, self.manifest, chain, bound, bad)?
+        else {
+            return Ok(Some(0));
+        };
+        for (index, pair) in chain.windows(2).take(at + 1).enumerate() {
+            let [probe, next] = pair else { break };
+            progress(RecoveryProgress { done: index, of: chain.len() });
+            if let Some(ended) = probe.peaceful(next, bound) {
+                self.pass(probe, ended);
+            } else if !self.walk(probe, Some(next), Streams::Known)? {
+                return Ok(None);
+            }
+        }
+        self.found.replay = replay;
+        self.found.table = chain.get(at).map(Probe::id);
+        Ok(Some(at + 1))
+    }
+
+    /// A segment that need not be read.
+    fn pass(&mut self, probe: &Probe, ended: Ended) {
+        let Some((open, header)) = &probe.open else { return };
+        let segment = Arc::new(Segment::new(probe.header.key(), self.bits));
+        segment.set_opened(open.wall_clock);
+        segment.set_end(ended.end);
+        segment.index().note(FIRST_FRAME, header.sequence, header.ts);
+        segment.index_later();
+        let end = Position::new(probe.id(), ended.end, self.bits);
+        self.found.segments.push(segment);
+        self.found.next = ended.next;
+        self.found.durable = (end, ended.next);
+        self.found.epoch = self.found.epoch.max(header.epoch);
+        let (ts, epoch) =
+            probe.seal.map_or((header.ts, header.epoch), |seal| (seal.last_ts, seal.epoch));
+        self.found.epoch = self.found.epoch.max(epoch);
+        self.before = Some((ts, epoch));
+    }
+
+    /// Whether a segment without a header never held anything.
+    fn is_blank(&mut self, id: SegmentId) -> Result<bool, OpenError> {
+        self.load(id)?;
+        let whole = self.buffer.file_len == segment_size(self.bits) as u64;
+        Ok(whole && self.buffer.zero_from(FIRST_FRAME as usize))
     }
 
     fn load(&mut self, id: SegmentId) -> Result<(), OpenError> {
@@ -244,11 +243,17 @@ impl<'a> Gathering<'a> {
     }
 
     /// Walks a segment in use; whether it ends where the next one, if there is one, says.
-    fn walk(&mut self, probe: &Probe, next: Option<&Probe>) -> Result<bool, OpenError> {
-        let id = probe.header.segment;
+    fn walk(
+        &mut self,
+        probe: &Probe,
+        next: Option<&Probe>,
+        streams: Streams,
+    ) -> Result<bool, OpenError> {
+        let id = probe.id();
         let key = probe.header.key();
         let Some((open, open_header)) = &probe.open else { return Ok(false) };
         self.load(id)?;
+        self.found.walked += 1;
         let buffer = std::mem::take(&mut self.buffer);
         let limit = seal_offset(self.bits).min(buffer.all().len());
         let bytes = &buffer.all()[..limit];
@@ -261,6 +266,7 @@ impl<'a> Gathering<'a> {
         if let Some((ts, epoch)) = self.before {
             walk = walk.after(ts, epoch);
         } else if !self.begins_with(id, open) {
+            self.found.headless = true;
             self.contradict(DamageReason::Successor(id));
         }
         // A segment's name is durable before it is used: one that is missing was taken away.
@@ -280,12 +286,14 @@ impl<'a> Gathering<'a> {
                 Err(stop) => break Some(stop),
             };
             let position = Position::new(id, frame.header.offset, self.bits);
-            let taken = if frame.header.kind == FrameKind::SegOpen {
-                SegOpen::decode(&frame)
-                    .map_err(|_| ItemFault::SegOpen)
-                    .and_then(|(open, types)| self.found.replay.enter_segment(&open, types))
-            } else {
-                self.found.replay.absorb(&frame, position)
+            let taken = match streams {
+                Streams::Known => Ok(()),
+                Streams::Taken if frame.header.kind == FrameKind::SegOpen => {
+                    SegOpen::decode(&frame)
+                        .map_err(|_| ItemFault::SegOpen)
+                        .and_then(|(open, types)| self.found.replay.enter_segment(&open, types))
+                }
+                Streams::Taken => self.found.replay.absorb(&frame, position),
             };
             if let Err(error) = taken {
                 fault = Some(error);
@@ -305,7 +313,7 @@ impl<'a> Gathering<'a> {
             frames: state.frames,
             first_sequence: open_header.sequence,
             first_ts: open_header.ts,
-            sealed: self.sealed(&buffer, key, offset),
+            sealed: probe.seal.is_some_and(|seal| seal.end == offset),
             way: open.way,
         });
         self.note_unproven(id, offset);
@@ -325,6 +333,23 @@ impl<'a> Gathering<'a> {
                 return Ok(false);
             }
             self.before = Some((state.ts, state.epoch));
+            let full = next.and_then(|next| next.open.as_ref());
+            if probe.unsealed && full.is_some_and(|(open, _)| open.before.why == Succession::Full) {
+                self.found.unsealed.push((
+                    id,
+                    Seal {
+                        end: offset,
+                        first_sequence: open_header.sequence,
+                        next_sequence: self.found.next,
+                        first_ts: open_header.ts,
+                        last_ts: state.ts,
+                        fold: state.fold,
+                        frames: state.frames,
+                        epoch: state.epoch,
+                        chain: [0; 32],
+                    },
+                ));
+            }
             return Ok(true);
         };
         self.stop = Some((id, stop));
@@ -355,14 +380,6 @@ impl<'a> Gathering<'a> {
         found.facts.durable = found.facts.durable.max(header.durable);
     }
 
-    /// Whether a SEAL says that the segment ends here.
-    fn sealed(&self, buffer: &SegmentBytes, key: factlog_codec::SegmentKey, end: u32) -> bool {
-        let at = seal_offset(self.bits);
-        let page = buffer.all().get(at..).unwrap_or(&[]);
-        let offset = u32::try_from(at).unwrap_or(u32::MAX);
-        Seal::decode(key, offset, page).is_ok_and(|seal| seal.end == end)
-    }
-
     /// Everything is unproven at first; what is below the durable bound is taken out at the end.
     fn note_unproven(&mut self, segment: SegmentId, to: u32) {
         let next = self.found.next;
@@ -370,7 +387,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// What stands at and behind `from` in a segment that was loaded.
-    fn look_into(&mut self, id: SegmentId, key: factlog_codec::SegmentKey, from: u32) {
+    fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32) {
         let limit = seal_offset(self.bits).min(self.buffer.all().len());
         let whole = self.buffer.all().len() == segment_size(self.bits);
         let residue = if whole && self.buffer.zero_from(from as usize) {
@@ -384,14 +401,19 @@ impl<'a> Gathering<'a> {
             self.found.facts.zero_behind = false;
         }
         self.exhausted |= residue.exhausted;
-        self.residue.frames += residue.frames;
+        self.residue.frames = self.residue.frames.saturating_add(residue.frames);
+        self.found.reached = self.found.reached.max(residue.next_sequence);
         self.found.epoch = self.found.epoch.max(residue.epoch);
         self.found.facts.durable = self.found.facts.durable.max(residue.durable);
     }
 
     /// A segment behind the chain: prepared, dirty, or in use without anything that leads to it.
     fn look_behind(&mut self, probe: &Probe) -> Result<(), OpenError> {
-        let id = probe.header.segment;
+        let id = probe.id();
+        if let Some((_, header)) = &probe.open {
+            self.found.epoch = self.found.epoch.max(header.epoch);
+            self.found.reached = self.found.reached.max(header.sequence);
+        }
         if self.found.later.contains(&id) {
             return Ok(());
         }
@@ -424,6 +446,7 @@ impl<'a> Gathering<'a> {
     fn header_damage(&mut self, id: SegmentId, error: HeaderError) {
         if self.found.segments.is_empty() {
             self.found.facts.end = Position::new(id, 0, self.bits);
+            self.found.headless = true;
         }
         self.contradict(DamageReason::Header(error));
     }
@@ -434,6 +457,7 @@ impl<'a> Gathering<'a> {
             && self.found.damage.is_none()
         {
             self.found.facts.end = Position::new(catalog.floor, 0, self.bits);
+            self.found.headless = true;
             self.contradict(DamageReason::Successor(catalog.floor));
         }
         let found = &mut self.found;
@@ -458,7 +482,7 @@ impl<'a> Gathering<'a> {
         }
         let bits = self.bits;
         let bound = found.facts.durable;
-        found.durable = (Position::ZERO, Sequence::FIRST);
+        found.reached = found.reached.max(found.next);
         found.unproven.retain_mut(|range| {
             let end = Position::new(range.segment, range.to, bits);
             if end <= bound {
@@ -479,18 +503,8 @@ impl<'a> Gathering<'a> {
     }
 }
 
-impl Found {
-    /// Identity that recovery gives out: who wrote the log, and which history.
-    pub(crate) fn new_history() -> Result<HistoryId, OpenError> {
-        random_uuid().map(HistoryId::new)
-    }
-
-    pub(crate) fn new_log() -> Result<LogId, OpenError> {
-        random_uuid().map(LogId::new)
-    }
-}
-
-fn random_uuid() -> Result<uuid::Uuid, OpenError> {
+/// 16 random bytes, for the identity of a log or of a history.
+pub(crate) fn new_identity() -> Result<uuid::Uuid, OpenError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         OpenError::Io(IoError::new("read random bytes from", "the system", io::Error::other(error)))

@@ -1,15 +1,23 @@
 //! From what stands on the medium to a log that can be gone on with.
 //!
 //! - `replay`: what the frames say: types, streams and their heads
+//! - `found`: what was found
+//! - `probe`: what the beginning of a segment says, and its last page
+//! - `tables`: the stream table to begin with
 //! - `gather`: reads segments, walks them, and collects facts
 //! - `decide`: from facts to a verdict, without touching anything
 //!
 //! Applying a verdict is the business of opening for writing.
 
 mod decide;
+mod found;
 mod gather;
+mod probe;
 mod replay;
+mod tables;
 
-pub(super) use decide::{Verdict, decide};
-pub(super) use gather::{Begin, End, Found, Unproven, gather};
+pub use decide::Recovery;
+pub(super) use decide::{Action, Verdict, act, decide};
+pub(super) use found::{Begin, End, Found, Unproven};
+pub(super) use gather::{Depth, gather, new_identity};
 pub(super) use replay::{Head, Replay};

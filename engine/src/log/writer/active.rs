@@ -5,8 +5,8 @@ use std::io;
 
 use factlog_codec::layout::{FRAME_HEADER, PAGE, align_up};
 use factlog_codec::{
-    Epoch, EpochBody, Fold, FrameDraft, FrameFlags, FrameKind, HistoryId, Position, Predecessor,
-    SegOpen, SegmentId, SegmentKey, Sequence, seal_padded_frame,
+    Epoch, EpochBody, Fold, FrameDraft, FrameFlags, FrameKind, GapBody, HistoryId, Position,
+    Predecessor, SegOpen, SegmentId, SegmentKey, Sequence, seal_padded_frame,
 };
 
 use crate::log::claim::Claim;
@@ -201,6 +201,18 @@ impl Active {
         }
         debug_assert!(rest.is_empty());
         self.seal(&frame.draft(FrameKind::SegOpen), len, shared.pads()).map(drop)
+    }
+
+    /// Writes the frame that says which sequences were lost; the next frame goes on after them.
+    pub(crate) fn write_gap(
+        &mut self,
+        shared: &Shared,
+        frame: &EngineFrame,
+        gap: GapBody,
+    ) -> io::Result<()> {
+        let space = self.claim.space(FRAME_HEADER + GapBody::LEN);
+        space[FRAME_HEADER..].copy_from_slice(&gap.encode());
+        self.seal(&frame.draft(FrameKind::Gap), GapBody::LEN, shared.pads()).map(drop)
     }
 
     /// Writes the frame with which an epoch goes on in a segment that another one used.

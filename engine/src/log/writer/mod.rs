@@ -34,6 +34,7 @@ use super::report::{RecoveryReport, Retained};
 use super::retention::{Retention, retain};
 use super::shared::Shared;
 use super::syncer::{Background, Retired, Syncer};
+use super::table_keeper::TableKeeper;
 use super::wait::Herald;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, PoisonError};
@@ -60,6 +61,7 @@ pub struct Writer {
     conductor: Conductor,
     syncer: Arc<Syncer>,
     background: Background,
+    tables: TableKeeper,
     herald: Herald,
     _lock: Lock,
 }
@@ -75,6 +77,7 @@ pub(crate) struct WriterParts {
     pub(crate) conductor: Conductor,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) background: Background,
+    pub(crate) tables: TableKeeper,
     pub(crate) herald: Herald,
     pub(crate) epoch: Epoch,
     pub(crate) history: HistoryId,
@@ -104,6 +107,7 @@ impl Writer {
             conductor: parts.conductor,
             syncer: parts.syncer,
             background: parts.background,
+            tables: parts.tables,
             herald: parts.herald,
             _lock: parts.lock,
             scratch: Scratch::new(),
@@ -374,6 +378,7 @@ impl Writer {
         if self.shared.fork.is_child() {
             self.conductor.forget();
             self.background.forget();
+            self.tables.forget();
             self.herald.forget();
         } else {
             if self.in_transaction && self.shared.poison.get().is_none() {
@@ -382,6 +387,7 @@ impl Writer {
             }
             self.conductor.stop();
             self.background.stop();
+            self.tables.stop();
             if self.shared.poison.get().is_none() {
                 self.shared.frontier.end(Activity::Closed);
             }

@@ -1,0 +1,140 @@
+//! What the first bytes of a segment file say, and its last page.
+
+use std::fs::File;
+
+use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, seal_offset};
+use factlog_codec::{
+    Frame, FrameError, FrameHeader, HeaderError, Manifest, Position, Seal, SegOpen, SegmentHeader,
+    SegmentId,
+};
+
+use crate::log::disk::{Directory, open_regular, read_at};
+use crate::log::error::OpenError;
+use crate::log::fault::IoError;
+
+/// What the beginning of a segment file says.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) header: SegmentHeader,
+    /// The SEGOPEN, if there is one: then the segment is in use.
+    pub(super) open: Option<(SegOpen, FrameHeader)>,
+    /// The SEAL of a segment in use, if it verifies.
+    pub(super) seal: Option<Seal>,
+    /// Whether the page of the SEAL is all zero.
+    pub(super) unsealed: bool,
+}
+
+impl Probe {
+    pub(super) fn id(&self) -> SegmentId {
+        self.header.segment
+    }
+
+    /// The SEAL, where it says the same as the next segment, all of it below the durable bound: then
+    /// nothing of the segment has to be read.
+    ///
+    /// A segment that recovery ended has none, since nothing is written above its end; there the
+    /// next segment is believed alone.
+    pub(super) fn peaceful(&self, next: &Self, durable: Position) -> Option<Ended> {
+        let ((_, first), (open, after)) = (self.open.as_ref()?, next.open.as_ref()?);
+        let before = open.before;
+        let end = Position::new(self.id(), before.end, self.header.bits);
+        let follows = before.segment == self.id() && self.id().next() == Some(next.id());
+        if !follows || end > durable {
+            return None;
+        }
+        let sealed = self.seal.filter(|seal| {
+            seal.end == before.end
+                && seal.fold == before.fold
+                && seal.first_sequence == first.sequence
+                && seal.next_sequence == after.sequence
+                && seal.last_ts < after.ts
+                && seal.epoch <= after.epoch
+        });
+        if let Some(seal) = sealed {
+            return Some(Ended { end: seal.end, next: seal.next_sequence });
+        }
+        // Ended by recovery: it holds what the successor says, which was synced before it counted.
+        let cut = self.unsealed
+            && before.why != factlog_codec::Succession::Full
+            && first.ts < after.ts
+            && first.epoch <= after.epoch
+            && first.sequence <= after.sequence;
+        cut.then_some(Ended { end: before.end, next: after.sequence })
+    }
+}
+
+/// How a segment ended that does not have to be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) end: u32,
+    /// The next sequence.
+    pub(super) next: factlog_codec::Sequence,
+}
+
+/// Reads header, SEGOPEN and SEAL. The inner error is damage; the outer one has to do with neither.
+pub(super) fn probe(
+    directory: &Directory,
+    manifest: &Manifest,
+    id: SegmentId,
+) -> Result<Result<Probe, HeaderError>, OpenError> {
+    let path = directory.segment(id);
+    let io = |source| OpenError::Io(IoError::new("read the segment", &path, source));
+    let file = open_regular(&path, false).map_err(io)?;
+    // The header's page, and most often all of the SEGOPEN.
+    let mut bytes = vec![0; 2 * PAGE];
+    let read = read_at(&file, &mut bytes, 0).map_err(io)?;
+    bytes.truncate(read);
+    let (page, rest) = bytes.split_at(read.min(PAGE));
+    let header = match SegmentHeader::decode(page) {
+        Ok(header) => header,
+        Err(error @ (HeaderError::Version(_) | HeaderError::Descriptor)) => {
+            return Err(OpenError::Header(id, error));
+        }
+        Err(error) => return Ok(Err(error)),
+    };
+    if header.log != manifest.log || header.segment != id || header.bits != manifest.bits {
+        return Err(OpenError::Foreign(id));
+    }
+    let open = read_open(&file, &header, rest).map_err(io)?;
+    let mut probe = Probe { header, open, seal: None, unsealed: false };
+    if probe.open.is_some() {
+        let at = seal_offset(header.bits);
+        let mut page = vec![0; PAGE];
+        let read = read_at(&file, &mut page, at as u64).map_err(io)?;
+        let page = page.get(..read).unwrap_or(&[]);
+        probe.seal = Seal::decode(header.key(), u32::try_from(at).unwrap_or(u32::MAX), page).ok();
+        probe.unsealed = read == PAGE && factlog_codec::all_zero(page);
+    }
+    Ok(Ok(probe))
+}
+
+/// The SEGOPEN, of which `first` is the beginning.
+fn read_open(
+    file: &File,
+    header: &SegmentHeader,
+    first: &[u8],
+) -> std::io::Result<Option<(SegOpen, FrameHeader)>> {
+    let key = header.key();
+    // The header's own check comes first: only then its length counts.
+    let head = first.get(..FRAME_HEADER).unwrap_or(&[]);
+    let span = match FrameHeader::parse(key, FIRST_FRAME, head) {
+        Ok(header) => header.span,
+        Err(FrameError::Beyond(span)) => span,
+        Err(_) => return Ok(None),
+    };
+    let span = usize::try_from(span).unwrap_or(usize::MAX);
+    if span > seal_offset(header.bits) - PAGE {
+        return Ok(None);
+    }
+    let mut long = Vec::new();
+    let bytes = match first.get(..span) {
+        Some(bytes) => bytes,
+        None => {
+            long.resize(span, 0);
+            let read = read_at(file, &mut long, u64::from(FIRST_FRAME))?;
+            long.get(..read).unwrap_or(&[])
+        }
+    };
+    let frame = Frame::parse(key, FIRST_FRAME, bytes).ok();
+    Ok(frame.and_then(|frame| Some((SegOpen::decode(&frame).ok()?.0, frame.header))))
+}
