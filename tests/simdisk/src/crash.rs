@@ -17,6 +17,7 @@ use crate::stored::Stored;
 
 /// What a medium does with a sector that is being written when the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Medium {
     /// It is written as a whole, or not at all: the old bytes or the new ones.
     PowerSafe,

@@ -2,16 +2,18 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::crash::{self, Medium};
 use crate::fault::{Fault, Faults, Operation};
 use crate::image::CrashImage;
-use crate::inodes::Inodes;
+use crate::inodes::{Inodes, TRIES};
 use crate::names::{Between, Inode, Keep, Names};
 use crate::present::Present;
 use crate::random::chance;
+use crate::stored::Stored;
 
 /// A simulated disk under a real directory.
 ///
@@ -225,15 +227,20 @@ impl State {
     fn with_file(
         &mut self,
         file: &File,
-        act: impl FnOnce(&Present, &mut crate::stored::Stored),
+        act: impl FnOnce(&Present, &mut Stored),
     ) -> io::Result<()> {
         let metadata = file.metadata()?;
-        if self.inodes.find(&metadata).is_none() {
-            // It was made since the tree was last read.
+        for _ in 0..TRIES {
+            if self.inodes.find(&metadata).is_some() || file.metadata()?.nlink() == 0 {
+                break;
+            }
+            // It was made since the tree was last read. If it is not found, it was renamed while
+            // the tree was read, or is elsewhere.
             self.scan()?;
         }
-        let Some(inode) = self.inodes.find(&metadata) else { return Ok(()) };
-        if let Some((handle, stored)) = self.inodes.file_mut(inode) {
+        if let Some(inode) = self.inodes.find(&metadata)
+            && let Some((handle, stored)) = self.inodes.file_mut(inode)
+        {
             let present = Present::of(handle, &stored.content, &mut self.buffer)?;
             act(&present, stored);
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What the code under test is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Operation {
     /// Make a file.
     Create,

@@ -15,7 +15,7 @@ use crate::stored::Stored;
 type Identity = (u64, u64);
 
 /// How often the tree is read when something has moved under the reader's eyes.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 16;
 
 /// What is known of one inode.
 #[derive(Debug)]

@@ -85,8 +85,7 @@
 //!
 //! - Writes of the file system's own: a journal that orders names among each other, or a name
 //!   that comes with the data. What only some file systems promise is not relied on.
-//! - A rename across names is not one step: a power cut may leave both names, or the new one
-//!   beside the old one's successor. Only that one is left is promised.
+//! - A rename as one step: a power cut may leave the old name, the new one, or both.
 //! - Bytes that rot, and syncs that lie: what was synced stays as it is.
 //! - A cache that forgets: after a failed sync, the lost pages can still be read.
 //! - Modes, times, owners and attributes; links and special files.

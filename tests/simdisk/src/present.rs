@@ -6,9 +6,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
-
 use crate::content::{Content, PAGE, Page, Sectors, differing, zeros};
 
 /// How much is read at once, in bytes.
@@ -55,10 +52,13 @@ impl Present {
         let mut at = pages.start * PAGE as u64;
         while at < end {
             let wanted = CHUNK.min(end - at) as usize;
-            buffer.clear();
-            buffer.resize(wanted.next_multiple_of(PAGE), 0);
+            let padded = wanted.next_multiple_of(PAGE);
+            if buffer.len() < padded {
+                buffer.resize(padded, 0);
+            }
             read(file, &mut buffer[..wanted], at)?;
-            let (chunk, _) = buffer.as_chunks::<PAGE>();
+            buffer[wanted..padded].fill(0);
+            let (chunk, _) = buffer[..padded].as_chunks::<PAGE>();
             for (bytes, page) in chunk.iter().zip(at / PAGE as u64..) {
                 if bytes != medium.page(page) {
                     self.changed.insert(page, Arc::new(*bytes));
@@ -100,24 +100,42 @@ fn read(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
 }
 
 /// Where data begins and ends, from `from` on and before `length`.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "linux"
+))]
 fn next_data(file: &File, from: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+
     if from >= length {
         return Ok(None);
     }
-    let start = match rustix::fs::seek(file, SeekFrom::Data(from)) {
-        Ok(start) => start,
-        Err(Errno::NXIO) => return Ok(None),
+    let start = match seek(file, SeekFrom::Data(from)) {
+        Ok(start) if start < length => start,
+        // There is none, or it was added meanwhile.
+        Ok(_) | Err(Errno::NXIO) => return Ok(None),
         // A file system that does not tell holes apart: all is data.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((from, length))),
         Err(error) => return Err(error.into()),
     };
-    if start >= length {
-        return Ok(None);
-    }
-    match rustix::fs::seek(file, SeekFrom::Hole(start)) {
+    match seek(file, SeekFrom::Hole(start)) {
         Ok(end) if end > start => Ok(Some((start, end.min(length)))),
         // It was cut meanwhile.
         Ok(_) | Err(Errno::NXIO) => Ok(Some((start, length))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Systems that do not tell holes apart: all is data.
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "linux"
+)))]
+fn next_data(_: &File, from: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
+    Ok((from < length).then_some((from, length)))
 }
