@@ -77,6 +77,53 @@ fn is_a_cut_length_drawn_on_its_own() {
     assert_eq!(letters_left(&place, "a", 300), ["x", "x."], "what was cut does not come back");
 }
 
+/// Whole pages, and not only sectors of one.
+#[test]
+fn are_pages_beyond_the_length_gone() {
+    let long = "x".repeat(24);
+    let place = Place::with(&[("a", &sectors(&long))]);
+    place.file("a").set_len(SECTOR as u64).expect("cut");
+    let target = tempfile::tempdir().expect("a directory");
+    for (number, image) in place.images(100).enumerate() {
+        let bytes = image.read("a").expect("there");
+        let directory = target.path().join(number.to_string());
+        image.write_to(&directory).expect("written");
+        assert_eq!(fs::read(directory.join("a")).expect("there"), bytes);
+        let counts = image.counts();
+        assert_eq!((counts.sectors.in_flight, counts.lengths.in_flight), (23, 1));
+        // With the new length nothing of them matters.
+        assert_eq!(bytes.len(), [24, 1][counts.lengths.new as usize] * SECTOR);
+        assert_eq!(counts.sectors.hidden, 23 * counts.lengths.new);
+    }
+    place.sync("a");
+    place.file("a").set_len(24 * SECTOR as u64).expect("grown");
+    place.sync("a");
+    assert_eq!(letters_left(&place, "a", 100), [format!("x{}", ".".repeat(23))]);
+}
+
+/// Data that reached the medium before the length did is seen when the length comes.
+#[test]
+fn is_data_kept_that_came_before_its_length() {
+    let (mut before, mut together) = (0, 0);
+    for seed in 0..100 {
+        let place = Place::with(&[("a", &sectors("x"))]);
+        place.write("a", 20 * SECTOR as u64, &sectors("y"));
+        let mut random = Random::new(seed);
+        place.disk.write_back(&mut || random.draw(), 0.5).expect("written back");
+        let counts = place.crash(Medium::PowerSafe, seed).counts();
+        match (counts.sectors.in_flight, counts.lengths.in_flight) {
+            (0, 0) => together += 1,
+            (0, 1) => {
+                let whole = format!("x{}y", ".".repeat(19));
+                assert_eq!(letters_left(&place, "a", 100), ["x", &whole]);
+                before += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(before > 10 && together > 10, "{before}, {together} of 100");
+}
+
 #[test]
 fn is_an_odd_length_kept() {
     let place = Place::with(&[("a", b"abc")]);

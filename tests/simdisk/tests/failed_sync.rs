@@ -86,6 +86,21 @@ fn is_what_was_cut_off_not_lost_any_more() {
     assert_eq!(letters_left(&place, "a", 300), ["xyy", "yyy"]);
 }
 
+/// Lost zeros look like what lies beyond the end.
+#[test]
+fn are_zeros_that_were_cut_off_not_lost_any_more() {
+    let place = Place::with(&[("a", &sectors("xx"))]);
+    place.write("a", SECTOR as u64, &[0; SECTOR]);
+    place.disk.failed_sync(&place.file("a")).expect("failed");
+    place.sync("a");
+    assert_eq!(letters_left(&place, "a", 100), ["x.", "xx"]);
+    for sectors in [1, 2] {
+        place.file("a").set_len(sectors * SECTOR as u64).expect("cut, and grown");
+        place.sync("a");
+    }
+    assert_eq!(letters_left(&place, "a", 100), ["x."]);
+}
+
 #[test]
 fn is_a_second_failure_like_the_first() {
     let place = failed();
