@@ -115,6 +115,20 @@ fn do_counts_add_up() {
     assert!(counts.sectors.garbage > 1_000);
 }
 
+#[test]
+fn is_all_hidden_of_a_file_that_is_not_there() {
+    let place = Place::with(&[]);
+    place.write("a", 0, &sectors("yy"));
+    for image in place.images(100) {
+        let there = image.files().count() as u64;
+        let (sectors, lengths) = (image.counts().sectors, image.counts().lengths);
+        assert_eq!((sectors.in_flight, lengths.in_flight), (2, 1));
+        // Also of one that is there, but without its length.
+        assert_eq!(lengths.hidden, 1 - there);
+        assert_eq!(sectors.hidden, 2 * (1 - lengths.new));
+    }
+}
+
 /// With even chances none of these would ever be seen.
 #[test]
 fn are_there_extremes_among_the_images() {
