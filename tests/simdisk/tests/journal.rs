@@ -1,9 +1,9 @@
 //! How does a user test code of their own? A small journal, and the mistakes that it might have.
 //!
 //! Method: the journal calls the disk where it syncs. After each of its steps some images are
-//! drawn, written to a directory and read by the journal itself: all that was acknowledged is there,
-//! in order, and nothing that was never written. Then the same with one mistake planted: each must
-//! be found.
+//! drawn, written to a directory and read by the journal itself: all that was acknowledged is
+//! there, in order, and nothing that was never written. Then the same with one mistake planted:
+//! each must be found.
 
 #![cfg(unix)]
 
