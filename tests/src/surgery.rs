@@ -52,8 +52,11 @@ pub fn wait_for_segments(directory: &Path, count: usize) {
     loop {
         let entries = fs::read_dir(directory.join("seg")).expect("a directory of segments");
         let names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
-        let done = names.iter().all(|name| name.to_string_lossy().ends_with(".log"));
-        if done && names.len() >= count {
+        let ending = |ending: &str| {
+            names.iter().filter(|name| name.to_string_lossy().ends_with(ending)).count()
+        };
+        // One more is the reserve.
+        if ending(".tmp") == 0 && ending(".log") > count {
             return;
         }
         std::thread::yield_now();

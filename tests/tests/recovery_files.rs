@@ -146,7 +146,7 @@ fn is_every_field_of_a_segment_header_checked() {
     // salt, descriptor, reserved, and the rest of the page.
     let fields = [0, 7, 8, 9, 10, 11, 12, 15, 16, 31, 32, 36, 40, 47, 48, 49, 50, 51, 52, 54, 56];
     let (directory, events) = log();
-    for number in [1, 2, 4, 5] {
+    for number in [1, 2, 4] {
         for at in fields.into_iter().chain([64, 1_000, 4_095]) {
             let path = segment_path(directory.path(), number);
             let mut bytes = fs::read(&path).expect("there");
@@ -162,6 +162,17 @@ fn is_every_field_of_a_segment_header_checked() {
             fs::write(&path, &bytes).expect("put back");
         }
     }
+    // A segment that was never used has nothing to lose: it is put aside.
+    let unused = segment_path(directory.path(), 5);
+    let mut bytes = fs::read(&unused).expect("there");
+    bytes[40] ^= 2;
+    let (other, _) = log();
+    fs::write(segment_path(other.path(), 5), &bytes).expect("written");
+    let writer = small().open(other.path()).expect("a log");
+    let report = writer.recovery();
+    assert_eq!((report.outcome, report.quarantined.len()), (RecoveryOutcome::ClosedCleanly, 1));
+    assert_eq!(read_all(&writer.log()).len(), events.len());
+    drop(writer);
     // The same with a checksum that holds.
     let path = segment_path(directory.path(), 2);
     let before = fs::read(&path).expect("there");
@@ -287,6 +298,7 @@ fn is_what_was_being_prepared_cleared_away() {
         .expect("readable")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
         .filter(|name| !(name.len() == 14 && name.ends_with(".log") && name != "0000000000.log"))
+        .filter(|name| !name.ends_with(".streams"))
         .collect();
     left.sort_unstable();
     let foreign = ["0000000000.log", "00000000006.log", "0000000003.idx", "6.log", "notes.txt"];
