@@ -2,6 +2,8 @@
 //! fuzzed.
 
 pub mod fuzz;
+#[cfg(unix)]
+pub mod power_cut;
 mod seen;
 pub mod surgery;
 

@@ -82,6 +82,10 @@ pub fn read_all(log: &Log) -> Vec<Seen> {
 /// Options for small logs: the least segments, as few of them ahead as can be.
 ///
 /// With `FACTLOG_WAY=staged` in the environment, suites run in the staged way of writing.
+///
+/// # Panics
+///
+/// When there is something else in it.
 pub fn small() -> Options {
     let small = Options::new().segment_size(4 << 20).spare_segments(1).prefault(0);
     let small = small.durability(Durability::None);

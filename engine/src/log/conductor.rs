@@ -286,8 +286,7 @@ impl Office {
                 generation: 1,
                 salt: u64::from_le_bytes(salt),
             };
-            let file =
-                create_prepared(&self.shared.directory, &header, self.shared.written_first())?;
+            let file = create_prepared(&self.shared.directory, &header, self.shared.written_first)?;
             Prepared::map(&self.shared, &header, file)
         };
         make().map_err(|error| IoError::new("prepare the segment", path, error))

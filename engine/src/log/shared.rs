@@ -32,8 +32,9 @@ pub(crate) struct Shared {
     pub(crate) durability: Durability,
     /// How frames get into segments that are taken into use.
     pub(crate) way: WriteWay,
-    /// The file system allocates again at each write.
-    pub(crate) copies_on_write: bool,
+    /// The bytes of a segment are written before it is used, so that its blocks need no further
+    /// change when frames come.
+    pub(crate) written_first: bool,
     /// Acknowledged commits end at pages.
     pub(crate) align: CommitAlign,
     pub(crate) witness: Witness,
@@ -61,12 +62,6 @@ impl Shared {
     /// Somebody waits for this event to be durable.
     pub(crate) fn demand(&self, sequence: Sequence) {
         self.demand.raise(sequence, self.frontier.visible_pair().1);
-    }
-
-    /// Whether the bytes of a segment are to be written before it is used, so that its blocks need
-    /// no further change when frames come. It would be in vain where each write allocates again.
-    pub(crate) fn written_first(&self) -> bool {
-        self.way == WriteWay::Staged && !self.copies_on_write
     }
 
     /// Whether commits end at pages.

@@ -107,6 +107,8 @@ mod fault;
 mod image;
 mod inodes;
 mod names;
+#[cfg(feature = "factlog")]
+mod observer;
 mod present;
 mod random;
 mod stored;

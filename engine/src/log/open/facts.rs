@@ -97,22 +97,26 @@ pub(super) fn gather_with(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ground {
     pub(super) way: WriteWay,
-    /// The file system allocates again at each write.
-    pub(super) copies_on_write: bool,
+    /// Segments are written before they are used.
+    pub(super) written_first: bool,
 }
 
 /// A log can be written only where a full disk is an error, and locks and mappings hold.
 pub(super) fn check_file_system(root: &Path, options: &Options) -> Result<Ground, OpenError> {
     let acknowledged = options.durability.is_acknowledged();
     let usual = if acknowledged { WriteWay::Staged } else { WriteWay::Mapped };
-    let ground = Ground { way: options.way.unwrap_or(usual), copies_on_write: false };
+    let way = options.way.unwrap_or(usual);
     let existing = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let file_system = FileSystem::of(existing)
         .map_err(|source| IoError::new("ask for the file system of", existing, source))?;
+    // In memory there are no blocks.
+    let written_first = way == WriteWay::Staged && file_system != FileSystem::Tmpfs;
+    let ground = Ground { way, written_first };
     match file_system.suitability() {
         Suitability::Good => Ok(ground),
         Suitability::CopyOnWrite if options.way != Some(WriteWay::Mapped) => {
-            Ok(Ground { way: WriteWay::Staged, copies_on_write: true })
+            // Each write allocates again: to write before would be in vain.
+            Ok(Ground { way: WriteWay::Staged, written_first: false })
         }
         Suitability::CopyOnWrite => {
             Err(OpenError::CopyOnWrite { path: root.to_path_buf(), file_system })

@@ -95,7 +95,7 @@ fn make_shared(
         frontier: Frontier::new(visible, found.next, durable, below),
         durability: options.durability,
         way: ground.way,
-        copies_on_write: ground.copies_on_write,
+        written_first: ground.written_first,
         align: options.align,
         witness: options.witness,
         demand: Demand::new(),

@@ -87,7 +87,7 @@ pub(super) fn open(root: &Path, mut options: Options, depth: Depth) -> Result<Lo
     report.epoch = found.epoch;
     let position = Position::new(end.header.segment, end.offset, manifest.bits);
     let keeper = Keeper::new(manifest.clone(), None);
-    let ground = Ground { way: end.way, copies_on_write: false };
+    let ground = Ground { way: end.way, written_first: false };
     let shared = make_shared(directory, keeper, &mut found, position, report, (&options, ground))
         .map_err(|source| IoError::new("watch for forks of", root, source))?;
     shared.frontier.set_activity(Activity::Closed);

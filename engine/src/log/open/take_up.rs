@@ -129,7 +129,7 @@ pub(super) fn succeed(
                 generation: 1,
                 salt: u64::from_le_bytes(salt),
             };
-            let written = shared.written_first();
+            let written = shared.written_first;
             let file = create_prepared(&shared.directory, &header, written).map_err(io)?;
             Prepared::map(shared, &header, file).map_err(io)?
         }

@@ -477,6 +477,12 @@ impl<'a> Gathering<'a> {
             found.damage = match self.stop {
                 _ if found.facts.exhausted => Some(DamageReason::Undecided),
                 Some((_, stop)) => Some(DamageReason::Lost(stop)),
+                None if found.facts.end < found.facts.durable => {
+                    // Not even its first frame can be read.
+                    found.headless = true;
+                    let reason = StopReason::SegOpen;
+                    Some(DamageReason::Lost(Stop { offset: FIRST_FRAME, reason }))
+                }
                 None => None,
             };
         }
