@@ -123,7 +123,9 @@ fn flip(
 ) -> Result<(), String> {
     const BITS: u8 = 22;
     let (segment, end) = (recovery.durable.segment(BITS).get(), recovery.durable.offset(BITS));
-    if segment == 0 || end <= 4096 {
+    // What retention has dropped is no part of the log, though its file may still be there.
+    let oldest = recovery.end.segment.get() + 1 - recovery.segments.min(recovery.end.segment.get());
+    if segment < oldest || end <= 4096 {
         return Ok(());
     }
     let path = target.join(format!("seg/{segment:010}.log"));
