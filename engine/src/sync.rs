@@ -44,9 +44,9 @@ pub(crate) use loom::hint::spin_loop;
 pub(crate) use std::hint::spin_loop;
 
 #[cfg(loom)]
-pub(crate) use checked::{ArrayQueue, OnceLock};
+pub(crate) use checked::{ArrayQueue, OnceLock, SegQueue};
 #[cfg(not(loom))]
-pub(crate) use crossbeam_queue::ArrayQueue;
+pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(loom))]

@@ -7,7 +7,7 @@ use factlog_codec::WriteWay;
 
 use super::disk::DiskIo;
 use super::map::{Mapping, WriteHalf};
-use super::staged::Staged;
+use super::staged::{SegmentTarget, Staged};
 use crate::sync::Arc;
 
 /// The right to write into a segment, at or above its tail. There is one for each segment.
@@ -30,10 +30,8 @@ impl Claim {
     ) -> io::Result<(Arc<Mapping>, Self)> {
         if way == WriteWay::Staged {
             let mapping = Mapping::read_only(file, size)?;
-            return Ok((
-                mapping,
-                Self::Staged(Staged::new(Arc::clone(file), io.clone(), tail, limit)),
-            ));
+            let target = SegmentTarget { file: Arc::clone(file), io: io.clone() };
+            return Ok((mapping, Self::Staged(Staged::new(target, tail, limit))));
         }
         let (mapping, half) = Mapping::writable(file, size, tail, limit)?;
         Ok((mapping, Self::Mapped(half)))

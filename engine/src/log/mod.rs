@@ -13,6 +13,7 @@
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `syncer`, `table_keeper`: the threads in the background; `durability`, `demand`:
 //!   what the second one is to do
+//! - `rollover`: from one segment to the next
 //! - `writer`, `cursor`: appending and reading
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `retention`: whole segments from the front are dropped
@@ -45,6 +46,7 @@ mod options;
 mod recovery;
 mod report;
 mod retention;
+mod rollover;
 mod segment;
 mod shared;
 mod staged;

@@ -19,11 +19,30 @@ const PAGE: usize = 4096;
 #[repr(C, align(4096))]
 struct Page([u8; PAGE]);
 
+/// Where frames are written to: a file, or what stands for it in a model.
+pub(crate) trait Target {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+}
+
+/// The file of a segment.
+#[derive(Debug)]
+pub(crate) struct SegmentTarget {
+    pub(crate) file: Arc<File>,
+    pub(crate) io: DiskIo,
+}
+
+impl Target for SegmentTarget {
+    #[inline]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.io.write_at(&self.file, bytes, offset)
+    }
+}
+
 /// The right to write into a file, at or above the tail. There is one for each segment.
 #[derive(Debug)]
-pub(crate) struct Staged {
-    file: Arc<File>,
-    io: DiskIo,
+pub(crate) struct Staged<T = SegmentTarget> {
+    target: T,
     /// Zero but for the frame that is being built: its first byte stands at the tail.
     buffer: Vec<Page>,
     /// Never falls, and is at most `limit`.
@@ -31,10 +50,10 @@ pub(crate) struct Staged {
     limit: usize,
 }
 
-impl Staged {
+impl<T: Target> Staged<T> {
     /// Frames go from `tail` up to `limit`.
-    pub(crate) fn new(file: Arc<File>, io: DiskIo, tail: usize, limit: usize) -> Self {
-        Self { file, io, buffer: Vec::new(), tail: tail.min(limit), limit }
+    pub(crate) fn new(target: T, tail: usize, limit: usize) -> Self {
+        Self { target, buffer: Vec::new(), tail: tail.min(limit), limit }
     }
 
     /// Where the next frame goes.
@@ -73,7 +92,7 @@ impl Staged {
         let Some(bytes) = bytes.get_mut(..len) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        self.io.write_at(&self.file, bytes, self.tail as u64)?;
+        self.target.write_at(bytes, self.tail as u64)?;
         bytes.fill(0);
         self.tail += len;
         Ok(())
@@ -88,7 +107,8 @@ mod tests {
     #[test]
     fn does_each_frame_stand_behind_the_one_before() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let mut staged = Staged::new(Arc::clone(&file), DiskIo::default(), 4096, 4096 + 10_000);
+        let target = SegmentTarget { file: Arc::clone(&file), io: DiskIo::default() };
+        let mut staged = Staged::new(target, 4096, 4096 + 10_000);
         staged.space(100).fill(1);
         staged.write(64).unwrap();
         assert!(staged.space(64).iter().all(|byte| *byte == 0));

@@ -83,6 +83,34 @@ impl<T> ArrayQueue<T> {
     }
 }
 
+/// The unbounded queue, as what it promises.
+#[derive(Debug)]
+pub(crate) struct SegQueue<T> {
+    entries: Mutex<VecDeque<T>>,
+}
+
+impl<T> SegQueue<T> {
+    pub(crate) fn new() -> Self {
+        Self { entries: Mutex::new(VecDeque::new()) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, VecDeque<T>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, value: T) {
+        self.entries().push_back(value);
+    }
+
+    pub(crate) fn pop(&self) -> Option<T> {
+        self.entries().pop_front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+}
+
 /// Stands for bytes of the log: whoever looks at it while another changes it is found out.
 #[cfg(test)]
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! Each model has planted bugs that it must find, in `tests/models/`;
 //! `cargo run -p factlog-tests --bin models` runs it all.
 
+mod durability;
 mod publication;
 mod retention;
 mod submission;

@@ -32,6 +32,7 @@ use super::fault::IoError;
 use super::frontier::Activity;
 use super::report::{RecoveryReport, Retained};
 use super::retention::{Retention, retain};
+use super::rollover::go_over;
 use super::shared::Shared;
 use super::syncer::{Background, Retired, Syncer};
 use super::table_keeper::TableKeeper;
@@ -285,12 +286,12 @@ impl Writer {
         opened.map_err(|error| AppendError::Poisoned(self.fail(next.id(), error)))?;
         self.last_ts = ts;
         let old = std::mem::replace(&mut self.active, next);
-        old.segment().hand_over(before.end, self.active.segment());
-        let seal = self.seal_of(&old);
-        self.syncer.retire(Retired { left: old.in_use(), seal, next: self.active.in_use() });
-        // The SEGOPEN too: what becomes durable is never ahead of what is visible.
-        self.shared.frontier.publish(self.end(), self.next);
-        self.shared.frontier.notify();
+        let retired =
+            Retired { left: old.in_use(), seal: self.seal_of(&old), next: self.active.in_use() };
+        let syncer = &self.syncer;
+        let visible = (&self.shared.frontier, (self.end(), self.next));
+        let retire = || syncer.retire(retired);
+        go_over(old.segment(), before.end, self.active.segment(), retire, visible);
         self.shared.counters.rollovers.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
