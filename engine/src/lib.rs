@@ -50,19 +50,21 @@ pub use factlog_codec::types::{
     RenderError, SchemaDrift, Scratch, TypeKey, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    CatalogError, Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError,
-    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop,
-    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
-    TypeItemError, TypeNumber, event, value, vocabulary,
+    CatalogError, CursorName, CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch,
+    ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
+    MetadataTooLong, Place, Position, SegmentId, Sequence, Stop, StopReason, StreamItemError,
+    StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, event,
+    value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
-    AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, BecomesDurable,
-    Clock, Cursor, Cut, Damage, DamageReason, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError, OptionError, Options, Producer,
-    ReadError, Readable, Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal,
-    Refused, RetainError, Retained, Retention, SeekError, Start, Stats, StreamCursor,
+    AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
+    BecomesDurable, Clock, Cursor, CursorFault, Cut, Damage, DamageReason, Draft, Drafts,
+    Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta,
+    NamedCursor, NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError,
+    Readable, Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused,
+    RetainError, Retained, Retention, SaveError, SeekError, Start, Stats, StreamCursor,
     StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
     Waited, Writer, WriterThread,
 };

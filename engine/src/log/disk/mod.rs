@@ -5,10 +5,12 @@
 //! - `filesystem`: what the directory stands on, and whether that will do
 //! - `segment_file`: preparing a segment, reading one whole
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
+//! - `cursor_file`: a named cursor's file, with its two slots
 //! - `archive`: another name for a file, or a copy
 
 mod archive;
 mod catalog_file;
+mod cursor_file;
 mod directory;
 mod filesystem;
 mod lock;
@@ -17,6 +19,9 @@ mod segment_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
+pub(super) use cursor_file::{
+    CursorFiles, CursorSlots, make_cursor, read_cursors, remove_cursor, write_cursor,
+};
 pub(super) use directory::{
     Directory, has_other_names, make_private, open_regular, sync_directory,
 };

@@ -18,7 +18,7 @@ use super::clock::{CounterClock, FrameClock};
 use super::conductor::{Conductor, Plan};
 use super::cursor::Log;
 use super::demand::Demand;
-use super::disk::{Directory, Lock, LockError, Slots};
+use super::disk::{Directory, Lock, LockError, Slots, read_cursors};
 use super::error::OpenError;
 use super::fault::IoError;
 use super::fork::ForkGuard;
@@ -26,8 +26,10 @@ use super::frontier::{Activity, Frontier};
 use super::holds::Holds;
 use super::keeper::Keeper;
 use super::map_cache::MapCache;
+use super::named::{damaged, register_all};
 use super::options::Options;
 use super::recovery::{Found, Verdict, decide};
+use super::registry::Registry;
 use super::report::{RecoveryOutcome, RecoveryReport};
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
@@ -75,6 +77,9 @@ const LOOKS: u32 = 100;
 fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root);
+    // Before the log: what a cursor elsewhere has saved by now is there when the log is looked at.
+    let cursors = read_cursors(&directory, false)
+        .map_err(|source| IoError::new("list", directory.cursors(), source))?;
     let mut look = || {
         let Some((mut manifest, slots, ids)) = read_names(&directory)? else {
             return Err(OpenError::NoLog(root.to_path_buf()));
@@ -131,11 +136,13 @@ fn for_reading(root: &Path, mut options: Options) -> Result<Log, OpenError> {
         report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));
     }
     report.epoch = found.epoch;
+    report.damaged_cursors = damaged(&cursors);
     let position = Position::new(end.header.segment, end.offset, manifest.bits);
     let keeper = Keeper::new(manifest.clone(), None);
     let shared = make_shared(directory, keeper, &mut found, position, report, &options)
         .map_err(|source| IoError::new("watch for forks of", root, source))?;
     shared.frontier.set_activity(Activity::Closed);
+    register_all(&shared, cursors);
     Ok(Log::new(shared))
 }
 
@@ -173,7 +180,10 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     // The verdict is applied from here on. First what was found gets a name that stays: a process
     // may have been killed between a renaming and its sync.
     directory.sync_names().map_err(io("make durable the names in"))?;
+    let cursors = read_cursors(&directory, true)
+        .map_err(|source| IoError::new("list", directory.cursors(), source))?;
     let mut report = report_of(&manifest, &slots, &found, verdict, began);
+    report.damaged_cursors = damaged(&cursors);
     manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
     manifest.history = Found::new_history()?;
     manifest.generation += 1;
@@ -215,6 +225,8 @@ fn for_writing(root: &Path, mut options: Options, bits: u8) -> Result<Writer, Op
     let next = found.next;
     let end = Position::new(active.id(), active.tail(), bits);
     shared.frontier.publish(end, next);
+    register_all(&shared, cursors);
+    shared.registry.open_gate();
 
     let ready = spares
         .map(|header| open_prepared(&shared, &header))
@@ -274,6 +286,7 @@ fn make_shared(
         maps: MapCache::new(options.mapped_segments),
         holds: Holds::new(manifest.bits, manifest.floor),
         keeper: Mutex::new(keeper),
+        registry: Registry::new(),
         types: std::mem::take(&mut found.replay.types),
         streams: std::mem::take(&mut found.replay.streams),
         poison: Poison::default(),
