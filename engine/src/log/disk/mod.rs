@@ -19,9 +19,7 @@ mod segment_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
-pub(super) use cursor_file::{
-    CursorFiles, CursorSlots, make_cursor, read_cursors, remove_cursor, write_cursor,
-};
+pub(super) use cursor_file::{CursorFiles, make_cursor, read_cursors, remove_cursor, write_cursor};
 pub(super) use directory::{
     Directory, has_other_names, make_private, open_regular, sync_directory,
 };
