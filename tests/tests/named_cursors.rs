@@ -221,6 +221,7 @@ fn is_only_saved_what_was_read_and_never_less() {
     cursor.save().expect("saved");
     drop(cursor);
     assert_eq!(next(&writer.log(), "a"), 5);
+    assert_eq!(writer.log().stats().cursors, 1, "what it held before the reset is let go");
     for slot in [0, 1] {
         // Neither slot says a later place than that, after the reset.
         let at = slot * 4096 + 64;

@@ -235,6 +235,29 @@ fn are_two_copies_that_went_on_apart_told_apart() {
 }
 
 #[test]
+fn is_each_part_of_the_proof_needed() {
+    let directory = saved();
+    let path = cursor_path(directory.path(), "a");
+    let whole = fs::read(&path).expect("read");
+    // A byte of history, position, checksum and epoch: one changed, the checks made to hold.
+    for at in [40, 55, 72, 80, 84] {
+        let mut bytes = whole.clone();
+        for slot in bytes.chunks_mut(4096) {
+            slot[at] ^= 16;
+            slot[8..12].fill(0);
+            let crc = crc32(slot);
+            slot[8..12].copy_from_slice(&crc.to_le_bytes());
+        }
+        fs::write(&path, bytes).expect("written");
+        let log = small().open_read_only(directory.path()).expect("opens");
+        let error = log.named_cursor("a").expect_err("it is not that frame");
+        assert!(matches!(error, AttachError::Rewritten { .. }), "byte {at}: {error}");
+    }
+    fs::write(&path, whole).expect("put back");
+    assert_eq!(next(&small().open_read_only(directory.path()).expect("opens"), "a"), 7);
+}
+
+#[test]
 fn is_the_file_of_another_log_or_cursor_refused() {
     let (directory, foreign) = (saved(), saved());
     let path = cursor_path(directory.path(), "a");
