@@ -40,6 +40,8 @@ pub const MAX_CATEGORY: usize = 64;
 pub const MAX_KEY: usize = 255;
 /// Most further streams of one event, beside its primary one.
 pub const MAX_FURTHER_STREAMS: usize = 7;
+/// Most bytes in the name of a cursor.
+pub const MAX_CURSOR_NAME: usize = 64;
 /// Most ancestors that a manifest can name.
 pub const MAX_LINEAGE: usize = 32;
 

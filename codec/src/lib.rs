@@ -32,6 +32,7 @@
 mod bytes;
 mod catalog;
 mod checksum;
+mod cursor;
 mod frame;
 mod ids;
 mod item;
@@ -48,6 +49,7 @@ pub use types::private as __private;
 pub use bytes::all_zero;
 pub use catalog::{Catalog, CatalogEntries, CatalogEntry, CatalogError};
 pub use checksum::{Fold, FrameKey, SegmentKey};
+pub use cursor::{CursorName, CursorNameError, CursorPlace, CursorSlot, CursorSlotError};
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{
     EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, GapBody, Sealed,

@@ -275,6 +275,40 @@ pub(crate) struct RawAncestor {
     pub(crate) last_sequence: u64,
 }
 
+/// The head of one slot of a named cursor; the rest of the page is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawCursor {
+    /// [`CURSOR_MAGIC`].
+    pub(crate) magic: [u8; 8],
+    /// CRC-32 of the page with this field zero.
+    pub(crate) crc: u32,
+    /// Format version.
+    pub(crate) version: u16,
+    /// Bytes of the name.
+    pub(crate) name_len: u8,
+    /// Zero.
+    pub(crate) zero: u8,
+    /// Counts the writes; the slot with the greater one is the newer.
+    pub(crate) generation: u64,
+    /// Identity of the log.
+    pub(crate) log: [u8; 16],
+    /// Identity of the history in which the frame was written.
+    pub(crate) history: [u8; 16],
+    /// The last event that was processed; 0: none.
+    pub(crate) sequence: u64,
+    /// The event that comes next.
+    pub(crate) next: u64,
+    /// The frame that holds the last processed event.
+    pub(crate) position: u64,
+    /// Checksum of that frame.
+    pub(crate) frame_crc: u32,
+    /// Epoch of that frame.
+    pub(crate) epoch: u32,
+    /// The name; zero behind it.
+    pub(crate) name: [u8; crate::layout::MAX_CURSOR_NAME],
+}
+
 /// The fixed part of a TYPE item's payload; name and description follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -297,6 +331,8 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\xFActlog\r\n";
 pub(crate) const SEAL_MAGIC: [u8; 8] = *b"\xFActsea\r\n";
 /// First bytes of a manifest slot.
 pub(crate) const MANIFEST_MAGIC: [u8; 8] = *b"\xFActman\r\n";
+/// First bytes of a slot of a named cursor.
+pub(crate) const CURSOR_MAGIC: [u8; 8] = *b"\xFActcur\r\n";
 /// First bytes of a catalog.
 pub(crate) const CATALOG_MAGIC: [u8; 8] = *b"\xfactcat\r\n";
 
@@ -312,4 +348,5 @@ const _: () = {
     assert!(size_of::<RawManifest>() == 96);
     assert!(size_of::<RawAncestor>() == 40);
     assert!(size_of::<RawType>() == 16);
+    assert!(size_of::<RawCursor>() == 152);
 };

@@ -50,19 +50,21 @@ pub use factlog_codec::types::{
     RenderError, SchemaDrift, Scratch, TypeKey, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    CatalogError, Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError,
-    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop,
-    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
-    TypeItemError, TypeNumber, WriteWay, event, value, vocabulary,
+    CatalogError, CursorName, CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch,
+    ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
+    MetadataTooLong, Place, Position, SegmentId, Sequence, Stop, StopReason, StreamItemError,
+    StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay,
+    event, value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
-    AccessError, Answer, AppendError, Backup, BackupError, BackupProgress, Batch, BecomesDurable,
-    Clock, CommitAlign, Cursor, Cut, Damage, DamageReason, DiskObserver, DiskOperation, Draft,
-    Drafts, Durability, EventRef, Expected, FileSystem, IoError, ItemFault, Log, LogType, Meta,
-    OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery,
-    RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained,
-    Retention, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
+    AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
+    BecomesDurable, Clock, CommitAlign, Cursor, CursorFault, Cut, Damage, DamageReason,
+    DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, FileSystem,
+    IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError,
+    OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome,
+    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention,
+    SaveError, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
     SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
 };

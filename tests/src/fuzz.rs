@@ -6,8 +6,8 @@
 use factlog::{Description, Event, Log, Options, StreamKey, StreamVersion, TypeItemError, render};
 use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, MIN_SEGMENT_BITS, PAGE};
 use factlog_codec::{
-    Frame, FrameKind, ItemKind, Items, Manifest, Seal, SegOpen, SegmentHeader, SegmentId,
-    SegmentKey, Sequence, TypeItem, Walk, find_residue,
+    CursorSlot, Frame, FrameKind, ItemKind, Items, Manifest, Seal, SegOpen, SegmentHeader,
+    SegmentId, SegmentKey, Sequence, TypeItem, Walk, find_residue,
 };
 
 /// Salt of the made-up segment.
@@ -101,13 +101,14 @@ fn items(frame: &Frame<'_>) {
     }
 }
 
-/// Pages: header, SEAL, manifest.
+/// Pages: header, SEAL, manifest, cursor.
 pub fn pages(bytes: &[u8]) -> u64 {
     let mut page = bytes.to_vec();
     page.resize(PAGE.max(bytes.len()), 0);
     u64::from(SegmentHeader::decode(&page).is_ok())
         + u64::from(Seal::decode(key(), FIRST_FRAME, &page).is_ok())
         + u64::from(Manifest::decode(&page).is_ok())
+        + u64::from(CursorSlot::decode(&page).is_ok())
         + u64::from(SegmentHeader::decode(bytes).is_ok())
 }
 

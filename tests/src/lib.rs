@@ -1,7 +1,8 @@
-//! What the suites share: digests and seeds; events as they are seen; logs as files; what is
-//! fuzzed.
+//! What the suites share: digests and seeds; events as they are seen; logs as files; logs
+//! with named cursors; what is fuzzed.
 
 pub mod fuzz;
+pub mod named;
 #[cfg(unix)]
 pub mod power_cut;
 mod seen;

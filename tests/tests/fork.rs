@@ -5,8 +5,8 @@
 #![cfg(unix)]
 
 use factlog::{
-    AppendError, EventType, Opaque, Options, RetainError, Retention, SubmitError, SyncError,
-    ThreadOptions,
+    AppendError, AttachError, EventType, NotWriter, Opaque, Options, RetainError, Retention,
+    SaveError, Start, SubmitError, SyncError, ThreadOptions,
 };
 
 static NOTE: EventType = EventType::opaque("note", 1);
@@ -78,4 +78,50 @@ fn does_a_forked_child_not_wait_for_threads_that_it_does_not_have() {
     let receipt = producer.try_submit(note(b"after")).expect("accepted").wait().expect("written");
     assert_eq!(receipt.first.get(), 2);
     service.close().expect("closed");
+}
+
+#[test]
+fn does_a_forked_child_leave_named_cursors_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = Options::new().segment_size(4 << 20).open(directory.path()).expect("a log");
+    for _ in 0..3 {
+        writer.append(&Opaque::new(&NOTE, b"some")).expect("appended");
+    }
+    writer.sync().expect("synced");
+    let log = writer.log();
+    let mut cursor = log.named_cursor_from("a", Start::Oldest).expect("registered");
+    assert!(cursor.next_event().expect("readable").is_some());
+
+    // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves by
+    // `_exit`. An alarm ends it should it wait for something.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: sets a timer, nothing else.
+        unsafe { libc::alarm(20) };
+        let forked = |error: Option<AttachError>| {
+            matches!(error, Some(AttachError::NotWriter(NotWriter::Forked)))
+        };
+        let save = matches!(cursor.save(), Err(SaveError::NotWriter(NotWriter::Forked)));
+        let attach = forked(log.named_cursor("a").err());
+        let register = forked(log.named_cursor_from("b", Start::End).err());
+        let forget = forked(log.forget_cursor("a").err());
+        drop(cursor);
+        let code = i32::from(!save)
+            | (i32::from(!attach) << 1)
+            | (i32::from(!register) << 2)
+            | (i32::from(!forget) << 3);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) };
+    }
+    assert!(child > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: waits for the child that was just made; `status` is a valid place.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
+    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: save, attach, register, forget got no error");
+    cursor.save().expect("the parent goes on");
+    drop(cursor);
+    assert_eq!(log.named_cursor("a").expect("attached").next_sequence().get(), 2);
+    writer.close().expect("closed");
 }

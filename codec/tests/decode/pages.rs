@@ -1,4 +1,4 @@
-//! Are header, SEAL and manifest accepted only as they were written?
+//! Are header, SEAL, manifest and cursor accepted only as they were written?
 //!
 //! Every reason by its bytes, with the checksum repaired; every bit turned, which is always found;
 //! every bit turned and the checksum repaired, which is refused or changes what the page says, so
@@ -8,8 +8,9 @@ use std::fmt::Debug;
 
 use factlog_codec::layout::{MAX_LINEAGE, PAGE, seal_offset};
 use factlog_codec::{
-    Ancestor, Epoch, Fold, HeaderError, HistoryId, LogId, Manifest, ManifestError, Position, Seal,
-    SealError, SegmentHeader, SegmentId, Sequence,
+    Ancestor, CursorName, CursorPlace, CursorSlot, CursorSlotError, Epoch, Fold, HeaderError,
+    HistoryId, LogId, Manifest, ManifestError, Position, Seal, SealError, SegmentHeader, SegmentId,
+    Sequence,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -62,6 +63,22 @@ fn manifest(lineage: usize) -> Manifest {
         checkpoint_sequence: Sequence::FIRST,
         clean: true,
         lineage: (1..=lineage as u128).map(ancestor).collect(),
+    }
+}
+
+fn cursor() -> CursorSlot {
+    CursorSlot {
+        generation: 9,
+        name: CursorName::new("board-2.x_y").expect("a name"),
+        place: CursorPlace {
+            log: LogId::new(Uuid::from_u128(1)),
+            sequence: Sequence::new(41),
+            next: Sequence::new(42),
+            position: Position::from_raw(4096),
+            frame_crc: 0x0BAD_CAFE,
+            epoch: Epoch::new(3),
+            history: HistoryId::new(Uuid::from_u128(2)),
+        },
     }
 }
 
@@ -177,6 +194,45 @@ fn is_each_reason_against_a_manifest_given() {
     assert_all_provoked(include_str!("../../src/manifest.rs"), "ManifestError", &reasons);
 }
 
+#[test]
+fn is_each_reason_against_a_cursor_given() {
+    let page = cursor().encode();
+    // Its checksum stands where that of a manifest does.
+    let decode =
+        |at, bytes: &[u8]| CursorSlot::decode(&with(&page, at, bytes, repair_manifest)).err();
+    let next = |next| CursorSlotError::Next(Sequence::new(next));
+    let expected = [
+        (CursorSlot::decode(&page[..PAGE - 1]).err(), CursorSlotError::Short),
+        (CursorSlot::decode(&[]).err(), CursorSlotError::Short),
+        (CursorSlot::decode(&[0; PAGE]).err(), CursorSlotError::Magic),
+        (decode(0, b"\xFActman\r\n"), CursorSlotError::Magic),
+        (CursorSlot::decode(&flipped(&page, 100)).err(), CursorSlotError::Checksum),
+        (decode(12, &[0, 1]), CursorSlotError::Version(256)),
+        (decode(14, &[0]), CursorSlotError::Name),
+        (decode(14, &[65]), CursorSlotError::Name),
+        (decode(14, &[12]), CursorSlotError::Name),
+        (decode(88, b"."), CursorSlotError::Name),
+        (decode(88, b"/"), CursorSlotError::Name),
+        (decode(88, &[0xFF]), CursorSlotError::Name),
+        (decode(14, &[10]), CursorSlotError::Reserved),
+        (decode(15, &[1]), CursorSlotError::Reserved),
+        (decode(88 + 63, b"x"), CursorSlotError::Reserved),
+        (decode(152, &[1]), CursorSlotError::Reserved),
+        (decode(PAGE - 1, &[1]), CursorSlotError::Reserved),
+        (decode(64, &[41]), next(41)),
+        (decode(64, &[43]), next(43)),
+        (decode(56, &[0xFF; 8]), next(42)),
+        (decode(56, &[0; 16]), next(0)),
+    ];
+    for (found, reason) in expected {
+        assert_eq!(found, Some(reason));
+    }
+    let reasons = expected.map(|(_, reason)| reason);
+    assert_all_provoked(include_str!("../../src/cursor.rs"), "CursorSlotError", &reasons);
+    // Nobody has processed anything yet: any event can be the next.
+    assert_eq!(decode(56, &[0; 8]), None);
+}
+
 /// Turns each bit of `page`, which says `value`: without repair it is refused; with repair it is
 /// refused or says something else.
 fn turn_each_bit<T: PartialEq + Debug, E: Debug>(
@@ -215,6 +271,14 @@ fn does_every_bit_of_a_seal_matter() {
 fn does_every_bit_of_a_manifest_matter() {
     let full = manifest(MAX_LINEAGE);
     turn_each_bit(&full.encode(), 8, &full, Manifest::decode, repair_manifest);
+}
+
+#[test]
+fn does_every_bit_of_a_cursor_matter() {
+    let longest = CursorName::new(&"x".repeat(64)).expect("a name");
+    for cursor in [cursor(), CursorSlot { name: longest, ..cursor() }] {
+        turn_each_bit(&cursor.encode(), 8, &cursor, CursorSlot::decode, repair_manifest);
+    }
 }
 
 #[test]
@@ -261,6 +325,15 @@ proptest! {
             checkpoint: Position::from_raw(words[1]), checkpoint_sequence: Sequence::new(words[2]),
         };
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+
+        let sequence = Sequence::new(words[3] >> 1);
+        let place = CursorPlace {
+            log, sequence, next: sequence.after(1), position: Position::from_raw(words[1]),
+            frame_crc: numbers.2, epoch: Epoch::new(numbers.0),
+            history: HistoryId::new(Uuid::from_bytes(ids.1)),
+        };
+        let cursor = CursorSlot { generation: words[0], place, ..cursor() };
+        prop_assert_eq!(CursorSlot::decode(&cursor.encode()), Ok(cursor));
     }
 
     #[test]
@@ -269,7 +342,7 @@ proptest! {
         whole: bool,
     ) {
         // Changes fall on the fields, where most of them mean something.
-        let range = if whole { PAGE } else { 100 };
+        let range = if whole { PAGE } else { 160 };
         let changed = |page: [u8; PAGE], repair: fn(&mut [u8])| {
             let mut page = page.to_vec();
             for (at, to) in &changes {
@@ -290,12 +363,17 @@ proptest! {
         if let Ok(manifest) = Manifest::decode(&page) {
             prop_assert_eq!(&manifest.encode()[..], &page[..]);
         }
+        let page = changed(cursor().encode(), repair_manifest);
+        if let Ok(cursor) = CursorSlot::decode(&page) {
+            prop_assert_eq!(&cursor.encode()[..], &page[..]);
+        }
     }
 
     #[test]
     fn do_any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..5000)) {
         prop_assert!(SegmentHeader::decode(&bytes).is_err());
         prop_assert!(Manifest::decode(&bytes).is_err());
+        prop_assert!(CursorSlot::decode(&bytes).is_err());
         prop_assert!(read_seal(&bytes).is_err());
     }
 }

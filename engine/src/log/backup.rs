@@ -118,7 +118,8 @@ impl Log {
     /// on. (A log that was opened for reading only is copied up to where it ends.)
     ///
     /// The copy is a log that was closed cleanly. It has the identity of this one; once it is
-    /// opened for writing, its events are told apart by the history of its epoch.
+    /// opened for writing, its events are told apart by the history of its epoch. Named cursors
+    /// are not copied.
     ///
     /// # Errors
     ///

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use factlog_codec::{ExtensionError, ItemError, StreamItemError, TypeItemError};
+use factlog_codec::{CursorSlotError, ExtensionError, ItemError, StreamItemError, TypeItemError};
+
+use crate::sync::Arc;
 
 /// An operation of the operating system that failed, and on what.
 #[derive(Debug)]
@@ -84,3 +86,31 @@ impl fmt::Display for ItemFault {
 }
 
 impl std::error::Error for ItemFault {}
+
+/// Why the file of a named cursor cannot be used.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CursorFault {
+    /// Neither slot can be used: what is wrong with one of them.
+    Slots(CursorSlotError),
+    /// It cannot be read.
+    Io(Arc<IoError>),
+}
+
+impl fmt::Display for CursorFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slots(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CursorFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Slots(error) => Some(error),
+            Self::Io(error) => Some(&error.source),
+        }
+    }
+}

@@ -9,12 +9,14 @@
 //! - `type_table`, `stream_table`, `segment`, `shared`: what an open log consists of
 //! - `wait`: sleeping until something happens
 //! - `keeper`, `holds`, `map_cache`: the manifest; what retention must leave; mappings in use
+//! - `registry`: the named cursors, as their files say
 //! - `fault`, `report`, `error`: what can go wrong, and how it is told
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `syncer`, `table_keeper`: the threads in the background; `durability`, `demand`:
 //!   what the second one is to do
 //! - `rollover`: from one segment to the next
 //! - `writer`, `cursor`: appending and reading
+//! - `named`: cursors whose places are kept, and whether the log still is the one that they read
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `retention`: whole segments from the front are dropped
 //! - `wait_durable`: waiting until events are durable
@@ -41,9 +43,11 @@ mod map;
 mod map_cache;
 #[cfg(all(test, loom))]
 mod models;
+mod named;
 mod open;
 mod options;
 mod recovery;
+mod registry;
 mod report;
 mod retention;
 mod rollover;
@@ -73,9 +77,11 @@ pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
-pub use fault::{IoError, ItemFault};
+pub use fault::{CursorFault, IoError, ItemFault};
+pub use named::{AttachError, NamedCursor, SaveError};
 pub use options::Options;
 pub use recovery::Recovery;
+pub use registry::{NamedPlace, NotWriter};
 pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };

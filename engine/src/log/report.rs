@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use factlog_codec::{
-    Epoch, HeaderError, ManifestError, Place, Position, SegmentId, Sequence, Stop,
+    CursorName, Epoch, HeaderError, ManifestError, Place, Position, SegmentId, Sequence, Stop,
 };
 
 use super::fault::ItemFault;
@@ -60,6 +60,9 @@ pub struct RecoveryReport {
     pub quarantined: Vec<PathBuf>,
     /// A slot of the manifest that cannot be used; the other one can.
     pub manifest: Option<ManifestError>,
+    /// Named cursors whose files cannot be used: they hold nothing. What is wrong with each is
+    /// said by [`Log::named_cursors`](crate::Log::named_cursors), and when it is attached.
+    pub damaged_cursors: Vec<CursorName>,
     /// The damage, if there is any and the log was opened for reading only.
     pub damage: Option<Box<Damage>>,
     /// The epoch that began; for reading only, the last one.
@@ -200,6 +203,9 @@ impl fmt::Display for RecoveryReport {
         }
         if let Some(error) = &self.manifest {
             write!(f, "; one slot of the manifest is not usable: {error}")?;
+        }
+        for name in &self.damaged_cursors {
+            write!(f, "; the file of the cursor {name} is not usable")?;
         }
         if let Some(damage) = &self.damage {
             write!(f, "; {damage}")?;

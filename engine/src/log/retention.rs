@@ -30,7 +30,8 @@ use crate::sync::{Arc, PoisonError};
 /// How much of a log is to be kept, and what becomes of the rest.
 ///
 /// Only whole segments go, only sealed and durable ones, and only below everything that is held:
-/// every [`Cursor`](crate::Cursor) holds what it has not read yet. (Those of one stream do not:
+/// every [`Cursor`](crate::Cursor) holds what it has not read yet, and every registered
+/// [`NamedCursor`](crate::NamedCursor) what is not saved as processed, and the event before. (Those of one stream do not:
 /// they get an error that says what the oldest event is.)
 #[derive(Debug, Clone)]
 pub struct Retention {

@@ -13,6 +13,7 @@ use super::frontier::{Activity, Frontier};
 use super::holds::Holds;
 use super::keeper::Keeper;
 use super::map_cache::MapCache;
+use super::registry::Registry;
 use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::stream_table::StreamTable;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     /// What retention must leave.
     pub(crate) holds: Holds,
     pub(crate) keeper: Mutex<Keeper>,
+    /// The named cursors.
+    pub(crate) registry: Registry,
     pub(crate) types: TypeTable,
     pub(crate) streams: StreamTable,
     pub(crate) poison: Poison,

@@ -23,7 +23,8 @@ pub struct Stats {
     pub mapped_bytes: u64,
     /// Bytes that are visible, but not known to be durable yet.
     pub not_durable_bytes: u64,
-    /// Cursors and others that hold what they have not read yet.
+    /// Cursors and others that hold what they have not read yet. A named cursor counts as long as
+    /// it is registered, and once more while somebody reads with it.
     pub cursors: usize,
     /// How many events the cursor farthest back has before it.
     pub lag_events: u64,

@@ -259,6 +259,11 @@ impl Cursor {
         self
     }
 
+    /// Whether it follows only what is durable.
+    pub(in crate::log) fn follow_only_durable(&mut self, only: bool) {
+        self.durable = only;
+    }
+
     /// Goes to the next segment; whether there is one.
     #[cold]
     fn cross(&mut self) -> Result<bool, ReadError> {

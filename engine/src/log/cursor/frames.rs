@@ -19,7 +19,7 @@ impl Shared {
 
     /// The last visible frame for which `before` holds of sequence and time, as it does for all
     /// before it. `None` if it holds for none.
-    pub(super) fn seek(
+    pub(in crate::log) fn seek(
         &self,
         visible: Visible,
         before: impl Fn(Sequence, u64) -> bool,
@@ -56,7 +56,7 @@ impl Shared {
 
     /// Looks at the frame at `position`, which is below `visible`. A frame that is looked at again
     /// is not verified again.
-    pub(super) fn frame<'m>(
+    pub(in crate::log) fn frame<'m>(
         &self,
         pin: &'m mut Option<Pin>,
         visible: Visible,
@@ -94,7 +94,7 @@ impl Shared {
 
 /// A segment that stays mapped, and the frame in it that was verified last.
 #[derive(Debug)]
-pub(super) struct Pin {
+pub(in crate::log) struct Pin {
     segment: Arc<Segment>,
     mapping: Arc<Mapping>,
     verified: Option<FrameHeader>,

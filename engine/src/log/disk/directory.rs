@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use factlog_codec::SegmentId;
+use factlog_codec::{CursorName, SegmentId};
 
 use super::observe::DiskIo;
 
@@ -40,6 +40,12 @@ impl Directory {
     }
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("CATALOG")
+    }
+    pub(crate) fn cursors(&self) -> PathBuf {
+        self.root.join("cursors")
+    }
+    pub(crate) fn cursor(&self, name: &CursorName) -> PathBuf {
+        self.cursors().join(name.as_str())
     }
     pub(crate) fn manifest(&self, slot: usize) -> PathBuf {
         self.root.join(if slot == 0 { "MANIFEST-a" } else { "MANIFEST-b" })

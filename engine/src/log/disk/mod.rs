@@ -8,10 +8,12 @@
 //! - `segment_file`: preparing a segment, reading one whole
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
 //! - `table_file`: the streams as of the end of a segment
+//! - `cursor_file`: a named cursor's file, with its two slots
 //! - `archive`: another name for a file, or a copy
 
 mod archive;
 mod catalog_file;
+mod cursor_file;
 mod directory;
 mod files;
 mod filesystem;
@@ -23,6 +25,7 @@ mod table_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
+pub(super) use cursor_file::{CursorFiles, make_cursor, read_cursors, remove_cursor, write_cursor};
 pub(super) use directory::Directory;
 pub(super) use files::{has_other_names, open_regular, read_at};
 pub use filesystem::FileSystem;

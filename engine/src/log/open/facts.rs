@@ -179,6 +179,7 @@ pub(super) fn report_of(
         cut: found.cut.clone(),
         quarantined: Vec::new(),
         manifest: slots.error(),
+        damaged_cursors: Vec::new(),
         damage: None,
         epoch: manifest.epoch,
         elapsed: began.elapsed(),

@@ -27,6 +27,7 @@ use super::keeper::Keeper;
 use super::map_cache::MapCache;
 use super::options::Options;
 use super::recovery::{Depth, Found};
+use super::registry::Registry;
 use super::report::RecoveryReport;
 use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
@@ -103,6 +104,7 @@ fn make_shared(
         maps: MapCache::new(options.mapped_segments),
         holds: Holds::new(manifest.bits, manifest.floor),
         keeper: Mutex::new(keeper),
+        registry: Registry::new(),
         types: std::mem::take(&mut found.replay.types),
         streams: std::mem::take(&mut found.replay.streams),
         poison: Poison::default(),

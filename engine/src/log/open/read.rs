@@ -11,11 +11,12 @@ use super::facts::{
 };
 use super::make_shared;
 use crate::log::cursor::Log;
-use crate::log::disk::{Directory, DiskIo};
+use crate::log::disk::{Directory, DiskIo, read_cursors};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::frontier::Activity;
 use crate::log::keeper::Keeper;
+use crate::log::named::{damaged, register_all};
 use crate::log::options::Options;
 use crate::log::recovery::{Depth, Recovery, Verdict, decide};
 
@@ -26,6 +27,9 @@ const LOOKS: u32 = 100;
 pub(super) fn open(root: &Path, mut options: Options, depth: Depth) -> Result<Log, OpenError> {
     let began = Instant::now();
     let directory = Directory::new(root, DiskIo::default());
+    // Before the log: what a cursor elsewhere has saved by now is there when the log is looked at.
+    let cursors = read_cursors(&directory, false)
+        .map_err(|source| IoError::new("list", directory.cursors(), source))?;
     let mut look = || {
         let Some((mut manifest, slots, ids)) = read_names(&directory)? else {
             return Err(OpenError::NoLog(root.to_path_buf()));
@@ -85,11 +89,13 @@ pub(super) fn open(root: &Path, mut options: Options, depth: Depth) -> Result<Lo
         report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));
     }
     report.epoch = found.epoch;
+    report.damaged_cursors = damaged(&cursors);
     let position = Position::new(end.header.segment, end.offset, manifest.bits);
     let keeper = Keeper::new(manifest.clone(), None);
     let ground = Ground { way: end.way, written_first: false };
     let shared = make_shared(directory, keeper, &mut found, position, report, (&options, ground))
         .map_err(|source| IoError::new("watch for forks of", root, source))?;
     shared.frontier.set_activity(Activity::Closed);
+    register_all(&shared, cursors);
     Ok(Log::new(shared))
 }

@@ -15,11 +15,12 @@ use super::make_shared;
 use super::take_up::{Taken, open_prepared, take_up};
 use crate::log::clock::{CounterClock, FrameClock};
 use crate::log::conductor::{Conductor, Plan};
-use crate::log::disk::{Directory, DiskIo, Lock, LockError, Slots};
+use crate::log::disk::{Directory, DiskIo, Lock, LockError, Slots, read_cursors};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::keeper::Keeper;
 use crate::log::map::is_coherent;
+use crate::log::named::{damaged, register_all};
 use crate::log::options::Options;
 use crate::log::recovery::{Action, Depth, Verdict, act, decide, new_identity};
 use crate::log::report::RecoveryOutcome;
@@ -79,7 +80,10 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
     // The verdict is applied from here on. First what was found gets a name that stays: a process
     // may have been killed between a renaming and its sync.
     directory.sync_names().map_err(io("make durable the names in"))?;
+    let cursors = read_cursors(&directory, true)
+        .map_err(|source| IoError::new("list", directory.cursors(), source))?;
     let mut report = report_of(&manifest, &slots, &found, verdict, began);
+    report.damaged_cursors = damaged(&cursors);
     manifest.epoch = found.epoch.next().ok_or(OpenError::Exhausted)?;
     manifest.history = HistoryId::new(new_identity()?);
     manifest.clean = false;
@@ -153,6 +157,8 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
     }
     let end = Position::new(active.id(), active.tail(), bits);
     shared.frontier.publish(end, next);
+    register_all(&shared, cursors);
+    shared.registry.open_gate();
 
     let ready = spares
         .map(|header| open_prepared(&shared, &header))

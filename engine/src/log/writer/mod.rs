@@ -394,6 +394,8 @@ impl Writer {
             }
             // The last: it wakes those who wait for the end.
             self.herald.stop();
+            // The lock is let go after this.
+            self.shared.registry.close_gate();
         }
     }
 
