@@ -3,6 +3,7 @@
 
 pub mod fuzz;
 pub mod named;
+pub mod plants;
 #[cfg(unix)]
 pub mod power_cut;
 mod seen;

@@ -5,6 +5,7 @@
 //! cargo run --release -p factlog-tests --bin power_cut                      100,000 images
 //! cargo run --release -p factlog-tests --bin power_cut -- --images 10000000
 //! cargo run --release -p factlog-tests --bin power_cut -- --seed 7 --lives 1    one life again
+//! cargo run --release -p factlog-tests --bin power_cut -- --plants          planted bugs are found
 //! ```
 //!
 //! The seed of each life is printed when something in it does not hold. Threads run as they like,
@@ -34,21 +35,30 @@ mod unix {
     use std::time::Instant;
 
     use factlog_tests::Random;
+    use factlog_tests::plants::{Copied, Plant, root};
     use factlog_tests::power_cut::{Report, live};
 
     /// Images of one life.
     const PER_LIFE: u64 = 200;
 
+    /// Images that are tried for a planted bug.
+    const PER_PLANT: &str = "60000";
+
     struct Arguments {
+        plants: bool,
         images: u64,
         seed: Option<u64>,
         lives: Option<u64>,
     }
 
     fn arguments() -> Result<Arguments, String> {
-        let mut found = Arguments { images: 100_000, seed: None, lives: None };
+        let mut found = Arguments { plants: false, images: 100_000, seed: None, lives: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
+            if word == "--plants" {
+                found.plants = true;
+                continue;
+            }
             let mut number = || {
                 let value = words.next().and_then(|value| value.parse::<u64>().ok());
                 value.ok_or_else(|| format!("{word} needs a number"))
@@ -57,14 +67,51 @@ mod unix {
                 "--images" => found.images = number()?,
                 "--seed" => found.seed = Some(number()?),
                 "--lives" => found.lives = Some(number()?),
-                _ => return Err(format!("{word}? There are --images, --seed and --lives")),
+                _ => return Err(format!("{word}? There are --images, --seed, --lives, --plants")),
             }
         }
         Ok(found)
     }
 
+    /// Plants bugs one by one, each of which must be found.
+    fn plants() -> Result<(), String> {
+        let copied = Copied::make("power_cuts")?;
+        let words = ["run", "--quiet", "--release", "-p", "factlog-tests", "--bin", "power_cut"];
+        let (mut planted, mut found) = (0, 0);
+        for plant in Plant::all(&root()?.join("tests").join("power_cuts"))? {
+            let began = Instant::now();
+            let tried = copied.with(&plant, || {
+                let build = ["build", "--quiet", "--release", "-p", "factlog-tests"];
+                let built = copied.cargo(&build, "")?;
+                if !built.status.success() {
+                    let said = String::from_utf8_lossy(&built.stderr).into_owned();
+                    return Err(format!("it does not compile:\n{said}"));
+                }
+                let behind = ["--", "--seed", "1", "--images", PER_PLANT];
+                let output = copied.cargo(&[&words[..], &behind].concat(), "")?;
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                Ok(said.lines().find(|line| line.contains("DOES NOT HOLD")).map(str::to_owned))
+            });
+            planted += 1;
+            let verdict = match tried {
+                Ok(Some(said)) => {
+                    found += 1;
+                    format!("found: {}\n    {said}", plant.about)
+                }
+                Ok(None) => format!("NOT FOUND: {}", plant.about),
+                Err(error) => format!("NOT PLANTED: {} ({error})", plant.about),
+            };
+            println!("{verdict} ({:.0} s)", began.elapsed().as_secs_f64());
+        }
+        println!("{found} of {planted} planted bugs found");
+        if found == planted { Ok(()) } else { Err("a planted bug was not found".to_owned()) }
+    }
+
     pub(crate) fn run() -> Result<(), String> {
         let arguments = arguments()?;
+        if arguments.plants {
+            return plants();
+        }
         let first = match arguments.seed {
             Some(seed) => seed,
             None => Random::from_environment("power cuts").next() >> 16,

@@ -215,8 +215,7 @@ impl Life {
             }
             Err(AppendError::NotDurable(cause)) if is_injected(&cause.source) => {
                 facts.iter().for_each(|fact| self.model.add(*fact));
-                self.let_go();
-                Ok(())
+                self.let_go()
             }
             Err(AppendError::NoSpace(cause) | AppendError::Prepare(cause))
                 if is_injected(&cause.source) =>
@@ -224,18 +223,21 @@ impl Life {
                 self.watch.disk.heal();
                 Ok(())
             }
-            Err(AppendError::Poisoned(cause)) if is_injected(&cause.source) => {
-                self.let_go();
-                Ok(())
-            }
+            Err(AppendError::Poisoned(cause)) if is_injected(&cause.source) => self.let_go(),
             Err(error) => Err(format!("appending: {error}")),
         }
     }
 
     /// A failed writer goes; the process, and with it the page cache, stays.
-    fn let_go(&mut self) {
+    ///
+    /// Nothing is acknowledged by it any more, also when the disk is well again.
+    fn let_go(&mut self) -> Result<(), String> {
         self.watch.disk.heal();
-        self.writer = None;
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        match writer.sync() {
+            Ok(()) => Err("a sync after a failed one was acknowledged".to_owned()),
+            Err(_) => Ok(()),
+        }
     }
 
     fn append(&mut self, count: usize) -> Result<(), String> {
@@ -283,7 +285,9 @@ impl Life {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         match writer.sync() {
             Ok(()) => self.watch.acknowledge(self.model.facts.len() as u64),
-            Err(factlog::SyncError::Poisoned(cause)) if is_injected(&cause.source) => self.let_go(),
+            Err(factlog::SyncError::Poisoned(cause)) if is_injected(&cause.source) => {
+                return self.let_go();
+            }
             Err(error) => return Err(format!("sync: {error}")),
         }
         Ok(())

@@ -1,0 +1,153 @@
+//! Planted bugs: a check that cannot fail proves nothing.
+//!
+//! A plant is a file: what is broken, the check that must find it, the file to change, and the text
+//! to replace. It is applied to a copy of the repository, never to the repository itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A bug to be planted.
+#[derive(Debug, Clone)]
+pub struct Plant {
+    /// Name of its file.
+    pub name: String,
+    /// What is broken.
+    pub about: String,
+    /// The model or check that must find it.
+    pub model: String,
+    file: String,
+    old: String,
+    new: String,
+}
+
+impl Plant {
+    /// All plants in `folder`, by name.
+    ///
+    /// # Errors
+    ///
+    /// One of the files is no plant, or cannot be read.
+    pub fn all(folder: &Path) -> Result<Vec<Self>, String> {
+        let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+        let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    /// From its file.
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let parse = || {
+            let (head, rest) = text.split_once("<<<<\n")?;
+            let (old, rest) = rest.split_once("====\n")?;
+            let (new, _) = rest.split_once(">>>>")?;
+            let field = |field: &str| {
+                head.lines().find_map(|line| line.strip_prefix(field)).map(|value| value.trim())
+            };
+            Some(Self {
+                name: name?,
+                about: head.lines().next()?.to_owned(),
+                model: field("model:")?.to_owned(),
+                file: field("file:")?.to_owned(),
+                old: old.to_owned(),
+                new: new.to_owned(),
+            })
+        };
+        parse().ok_or_else(|| format!("{} is no plant", path.display()))
+    }
+}
+
+/// The copy of the repository that is worked on.
+#[derive(Debug)]
+pub struct Copied {
+    tree: PathBuf,
+    target: PathBuf,
+}
+
+impl Copied {
+    /// Copies the repository to `target/NAME`, where builds go as well.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be copied.
+    pub fn make(name: &str) -> Result<Self, String> {
+        let root = root()?;
+        let base = root.join("target").join(name);
+        let tree = base.join("tree");
+        let made = || {
+            if tree.exists() {
+                fs::remove_dir_all(&tree)?;
+            }
+            copy(&root, &tree)
+        };
+        made().map_err(|error: std::io::Error| format!("copying the tree: {error}"))?;
+        Ok(Self { tree, target: base.join("build") })
+    }
+
+    /// Runs cargo in the copy.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn cargo(&self, words: &[&str], flags: &str) -> Result<Output, String> {
+        Command::new(env!("CARGO"))
+            .current_dir(&self.tree)
+            .args(words)
+            .env("RUSTFLAGS", flags)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .map_err(|error| error.to_string())
+    }
+
+    /// Runs `check` with the bug planted.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be planted, or what `check` says.
+    pub fn with<T>(
+        &self,
+        plant: &Plant,
+        check: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        let path = self.tree.join(&plant.file);
+        let whole =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", plant.file))?;
+        if whole.matches(&plant.old).count() != 1 {
+            return Err(format!("{} does not have the text once", plant.file));
+        }
+        let write = |text: &str| fs::write(&path, text).map_err(|error| error.to_string());
+        write(&whole.replace(&plant.old, &plant.new))?;
+        let tried = check();
+        write(&whole)?;
+        tried
+    }
+}
+
+/// The repository.
+///
+/// # Errors
+///
+/// It is not there any more.
+pub fn root() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().map_err(|error| error.to_string())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if name != "target" && name != ".git" {
+                copy(&entry.path(), &to.join(name))?;
+            }
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}
