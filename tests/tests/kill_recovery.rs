@@ -111,7 +111,7 @@ fn is_the_result_the_same_wherever_recovery_is_killed() {
         kills += 1;
     }
     println!("{kills} kills, {torn} times the tail was still torn afterwards");
-    assert!(kills > 15 && torn > 5, "{kills} kills, {torn} torn");
+    assert!(kills >= 10 && torn > 5, "{kills} kills, {torn} torn");
 
     let directory = home.path().join("ten");
     copy_directory(&damaged, &directory);
