@@ -39,7 +39,7 @@ mod unix {
     use factlog_tests::power_cut::{Report, live};
 
     /// Images of one life.
-    const PER_LIFE: u64 = 200;
+    const PER_LIFE: u64 = 120;
 
     /// Images that are tried for a planted bug.
     const PER_PLANT: &str = "60000";

@@ -74,6 +74,8 @@ struct Life {
     model: Model,
     serial: u64,
     images: u64,
+    /// Long events too, so that segments end.
+    long: bool,
 }
 
 /// Lives one life from `seed`, in which about `images` images are drawn.
@@ -101,7 +103,9 @@ impl Life {
         fs::create_dir(&root).map_err(|error| error.to_string())?;
         let disk = SimDisk::new(&root).map_err(|error| error.to_string())?;
         let watch = Arc::new(Watch::new(disk, random.next(), 0));
+        let long = random.below(4) == 0;
         Ok(Self {
+            long,
             random,
             kind,
             home,
@@ -149,7 +153,7 @@ impl Life {
         self.serial += 1;
         let len = match self.random.below(12) {
             0 => 5_000 + self.random.below(30_000),
-            1 => 100_000 + self.random.below(150_000),
+            1 if self.long => 100_000 + self.random.below(150_000),
             _ => 8 + self.random.below(600),
         };
         Fact { serial: self.serial, len: len as usize, stream: self.random.below(5) }
@@ -162,16 +166,14 @@ impl Life {
             0..10 => self.append(1)?,
             10..13 => self.transaction()?,
             13..17 => self.sync()?,
-            17 => {
+            17 if self.long => {
                 let count = 10 + self.random.below(20) as usize;
                 self.append_long(count)?;
             }
             18 => self.retain()?,
             19 => self.close()?,
             20 => drop(self.writer.take()),
-            21 => {
-                self.fail(report);
-            }
+            17 | 21 => self.fail(report),
             22 => {
                 let (random, share) = (&mut self.random, 0.5);
                 let written = self.watch.disk.write_back(&mut || random.next(), share);
