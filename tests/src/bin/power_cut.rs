@@ -5,7 +5,7 @@
 //! cargo run --release -p factlog-tests --bin power_cut                      100,000 images
 //! cargo run --release -p factlog-tests --bin power_cut -- --images 10000000
 //! cargo run --release -p factlog-tests --bin power_cut -- --seed 7 --lives 1    one life again
-//! cargo run --release -p factlog-tests --bin power_cut -- --plants          planted bugs are found
+//! cargo run --release -p factlog-tests --bin power_cut -- --plants [NAME]       planted bugs are found
 //! ```
 //!
 //! The seed of each life is printed when something in it does not hold. Threads run as they like,
@@ -45,18 +45,18 @@ mod unix {
     const PER_PLANT: &str = "60000";
 
     struct Arguments {
-        plants: bool,
+        plants: Option<String>,
         images: u64,
         seed: Option<u64>,
         lives: Option<u64>,
     }
 
     fn arguments() -> Result<Arguments, String> {
-        let mut found = Arguments { plants: false, images: 100_000, seed: None, lives: None };
+        let mut found = Arguments { plants: None, images: 100_000, seed: None, lives: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             if word == "--plants" {
-                found.plants = true;
+                found.plants = Some(words.next().unwrap_or_default());
                 continue;
             }
             let mut number = || {
@@ -74,11 +74,14 @@ mod unix {
     }
 
     /// Plants bugs one by one, each of which must be found.
-    fn plants() -> Result<(), String> {
+    fn plants(name: &str) -> Result<(), String> {
         let copied = Copied::make("power_cuts")?;
         let words = ["run", "--quiet", "--release", "-p", "factlog-tests", "--bin", "power_cut"];
         let (mut planted, mut found) = (0, 0);
         for plant in Plant::all(&root()?.join("tests").join("power_cuts"))? {
+            if !plant.name.contains(name) {
+                continue;
+            }
             let began = Instant::now();
             let tried = copied.with(&plant, || {
                 let build = ["build", "--quiet", "--release", "-p", "factlog-tests"];
@@ -109,8 +112,8 @@ mod unix {
 
     pub(crate) fn run() -> Result<(), String> {
         let arguments = arguments()?;
-        if arguments.plants {
-            return plants();
+        if let Some(name) = &arguments.plants {
+            return plants(name);
         }
         let first = match arguments.seed {
             Some(seed) => seed,
