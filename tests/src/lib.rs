@@ -2,6 +2,8 @@
 //! with named cursors; what is fuzzed.
 
 pub mod fuzz;
+#[cfg(target_os = "linux")]
+pub mod mounted;
 pub mod named;
 pub mod plants;
 #[cfg(unix)]

@@ -103,8 +103,9 @@ fn until_it_fails(way: WriteWay, kind: Operation, nth: u64) -> Option<u64> {
         return None;
     }
     // The disk is well again, and that changes nothing.
-    let again = producer.submit(Opaque::new(&BLOCK, b"again"), SOON).map(|answer| answer.wait());
-    assert!(!matches!(again, Ok(Ok(_))), "acknowledged after a failure");
+    if let Ok(answer) = producer.submit(Opaque::new(&BLOCK, b"again"), SOON) {
+        assert!(answer.wait().is_err(), "acknowledged after a failure");
+    }
     for waited in [waiter.join(), task.join()] {
         let waited = waited.expect("no panic");
         assert!(matches!(waited, Err(SyncError::Poisoned(_))), "{waited:?}");

@@ -5,63 +5,18 @@
 //! test's own: the test runs itself again there. Needs root; says so and passes where it is not.
 #![cfg(target_os = "linux")]
 
-use std::env;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use factlog::{
     AppendError, Durability, EventType, Opaque, OpenError, Options, RecoveryOutcome, Sequence,
     Start, WriteWay,
 };
+use factlog_tests::mounted::{inside, mounted};
 
 static FILL: EventType = EventType::opaque("fill", 1);
-const INSIDE: &str = "FACTLOG_TEST_FULL_DISK";
-
-/// Runs `test` of this file again, where `mount` has been done on `$MOUNT`.
-fn inside(test: &str, tools: &[&str], mount: &str) {
-    // SAFETY: asks for a number.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: mounting needs root");
-        return;
-    }
-    for tool in tools {
-        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
-        if !found.is_ok_and(|found| found.status.success()) {
-            println!("skipped: there is no {tool}");
-            return;
-        }
-    }
-    let directory = tempfile::tempdir().expect("a directory");
-    let point = directory.path().join("mount");
-    fs::create_dir(&point).expect("a mount point");
-    let mount = format!("set -e; {mount}; exec \"$0\" \"$@\"");
-    let status = Command::new("unshare")
-        .args(["-m", "sh", "-c", &mount])
-        .arg(env::current_exe().expect("this test"))
-        .args(["--exact", test, "--nocapture"])
-        .env("MOUNT", &point)
-        .env("IMAGE", directory.path().join("image"))
-        .env(INSIDE, "1")
-        .output()
-        .expect("unshare runs");
-    let output = String::from_utf8_lossy(&status.stdout);
-    let errors = String::from_utf8_lossy(&status.stderr);
-    if status.status.code() == Some(32) || errors.contains("mount:") {
-        println!("skipped: cannot mount here: {errors}");
-        return;
-    }
-    let passed = status.status.success() && output.contains("1 passed");
-    assert!(passed, "{}\n{output}\n{errors}", status.status);
-    output.lines().filter(|line| line.contains("until")).for_each(|line| println!("{line}"));
-}
-
-fn mounted() -> Option<PathBuf> {
-    env::var_os(INSIDE)?;
-    env::var_os("MOUNT").map(PathBuf::from)
-}
 
 /// Appends until there is no space, makes space, and goes on; then everything is there.
 fn fill(point: &Path) {
