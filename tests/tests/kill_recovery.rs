@@ -34,8 +34,8 @@ struct Killer {
 impl DiskObserver for Killer {
     fn before(&self, _: &DiskOperation<'_>) -> io::Result<()> {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // SAFETY: takes numbers, and does not come back.
-            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL)?;
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ fn killed(directory: &Path, at: u64) -> bool {
         .output()
         .expect("it runs")
         .status;
-    if status.signal() == Some(libc::SIGKILL) {
+    if status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
         return true;
     }
     assert!(status.success(), "{status}");
