@@ -61,10 +61,11 @@ pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
     BecomesDurable, Clock, CommitAlign, Cursor, CursorFault, Cut, Damage, DamageReason,
-    DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, FileSystem,
+    DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole,
     IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError,
     OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome,
-    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention,
-    SaveError, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
-    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
+    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention, Salvage,
+    SalvageError, SalvageReport, Salvaged, SaveError, SeekError, Start, Stats, StreamCursor,
+    StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
+    Waited, Witness, Writer, WriterThread,
 };

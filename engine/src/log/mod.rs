@@ -18,6 +18,7 @@
 //! - `writer`, `cursor`: appending and reading
 //! - `named`: cursors whose places are kept, and whether the log still is the one that they read
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
+//! - `salvage`: what can be got out of a damaged log
 //! - `retention`: whole segments from the front are dropped
 //! - `wait_durable`: waiting until events are durable
 //! - `submit`: many producers, and the thread that writes for them
@@ -51,6 +52,7 @@ mod registry;
 mod report;
 mod retention;
 mod rollover;
+mod salvage;
 mod segment;
 mod shared;
 mod staged;
@@ -86,6 +88,7 @@ pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };
 pub use retention::Retention;
+pub use salvage::{Hole, Salvage, SalvageError, SalvageReport, Salvaged};
 pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,

@@ -34,5 +34,7 @@ pub(super) use lock::{Lock, LockError};
 pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
 pub use observe::{DiskObserver, DiskOperation};
-pub(super) use segment_file::{SegmentBytes, create_prepared, move_prepared, read_segment};
+pub(super) use segment_file::{
+    SegmentBytes, create_prepared, move_prepared, read_file, read_segment,
+};
 pub(super) use table_file::{TableFile, read_table, remove_tables_below};

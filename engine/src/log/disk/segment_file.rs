@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
-use factlog_codec::layout::segment_size;
+use factlog_codec::layout::{MAX_SEGMENT_BITS, segment_size};
 use factlog_codec::{SegmentHeader, SegmentId, all_zero};
 
 use super::directory::Directory;
@@ -107,7 +108,16 @@ pub(crate) fn read_segment(
     len: usize,
     into: &mut SegmentBytes,
 ) -> io::Result<()> {
-    let file = open_regular(&directory.segment(id), false)?;
+    read_all(&directory.segment(id), len, into)
+}
+
+/// Reads the whole file at `path`, if it may be a segment at all.
+pub(crate) fn read_file(path: &Path, into: &mut SegmentBytes) -> io::Result<()> {
+    read_all(path, segment_size(MAX_SEGMENT_BITS), into)
+}
+
+fn read_all(path: &Path, len: usize, into: &mut SegmentBytes) -> io::Result<()> {
+    let file = open_regular(path, false)?;
     into.file_len = file.metadata()?.len();
     let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(len);
     // What an earlier segment left behind is cleared as far as it went; new space is zero.

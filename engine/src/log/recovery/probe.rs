@@ -109,7 +109,7 @@ pub(super) fn probe(
 }
 
 /// The SEGOPEN, of which `first` is the beginning.
-fn read_open(
+pub(crate) fn read_open(
     file: &File,
     header: &SegmentHeader,
     first: &[u8],

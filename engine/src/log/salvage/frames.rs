@@ -1,0 +1,65 @@
+//! The frames of one file that verify, past everything that does not.
+
+use factlog_codec::layout::{ALIGN, FIRST_FRAME, FRAME_HEADER, seal_offset};
+use factlog_codec::{Frame, FrameHeader, SegmentKey};
+
+/// Goes from frame to frame; where there is none, from place to place.
+#[derive(Debug)]
+pub(super) struct Frames<'a> {
+    key: SegmentKey,
+    /// The segment up to where its frames end.
+    bytes: &'a [u8],
+    offset: u32,
+    /// Bytes that may still be checksummed in vain: lengths may lie.
+    budget: usize,
+    exhausted: bool,
+}
+
+impl<'a> Frames<'a> {
+    /// Of a segment whose bytes are these; its frames end at `end`, if that is known.
+    pub(super) fn new(key: SegmentKey, bits: u8, bytes: &'a [u8], end: Option<u32>) -> Self {
+        let end = end.map_or(seal_offset(bits), |end| end as usize);
+        let bytes = bytes.get(..end.min(seal_offset(bits))).unwrap_or(bytes);
+        let budget = bytes.len().saturating_mul(8);
+        Self { key, bytes, offset: FIRST_FRAME, budget, exhausted: false }
+    }
+
+    /// Behind the last frame that was given.
+    pub(super) fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// Whether looking was given up, since the bytes make too much work.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// The next frame that verifies, and how many bytes before it are none.
+    pub(super) fn next_frame(&mut self) -> Option<(u32, Frame<'a>)> {
+        let from = self.offset;
+        let mut offset = from;
+        loop {
+            let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
+            if rest.len() < FRAME_HEADER {
+                return None;
+            }
+            if let Ok(header) = FrameHeader::parse(self.key, offset, rest) {
+                match Frame::parse(self.key, offset, rest) {
+                    Ok(frame) => {
+                        self.offset = frame.header.next_offset();
+                        return Some((offset - from, frame));
+                    }
+                    Err(_) => {
+                        let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
+                        let Some(left) = self.budget.checked_sub(cost) else {
+                            self.exhausted = true;
+                            return None;
+                        };
+                        self.budget = left;
+                    }
+                }
+            }
+            offset = offset.checked_add(u32::try_from(ALIGN).unwrap_or(16))?;
+        }
+    }
+}
