@@ -1,6 +1,7 @@
-//! What the suites share: digests and seeds; events as they are seen; logs as files; what is
-//! fuzzed.
+//! What the suites share: digests and seeds; events as they are seen; logs as files, and forged;
+//! what is fuzzed.
 
+pub mod forge;
 pub mod fuzz;
 #[cfg(unix)]
 pub mod power_cut;
