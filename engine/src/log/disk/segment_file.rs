@@ -7,7 +7,7 @@ use factlog_codec::layout::segment_size;
 use factlog_codec::{SegmentHeader, SegmentId, all_zero};
 
 use super::directory::Directory;
-use super::files::{open_regular, read_at};
+use super::files::{open_regular, read_at, read_no_further};
 use super::observe::DiskIo;
 
 /// Bytes of a new segment that are written between two syncs.
@@ -108,6 +108,7 @@ pub(crate) fn read_segment(
     into: &mut SegmentBytes,
 ) -> io::Result<()> {
     let file = open_regular(&directory.segment(id), false)?;
+    read_no_further(&file);
     into.file_len = file.metadata()?.len();
     let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(len);
     // What an earlier segment left behind is cleared as far as it went; new space is zero.
