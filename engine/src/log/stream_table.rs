@@ -53,6 +53,13 @@ fn entry_index(number: StreamNumber) -> Option<usize> {
 }
 
 impl StreamTable {
+    /// With an index for so many streams from the start, so that it need not grow up to there.
+    pub(crate) fn for_streams(count: usize) -> Self {
+        let bits = count.saturating_mul(2).checked_next_power_of_two().map_or(0, usize::ilog2);
+        let newest = (bits.saturating_sub(FIRST_BITS) as usize).min(GENERATIONS - 1);
+        Self { newest: AtomicUsize::new(newest), ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len.load(Ordering::Acquire)
     }
