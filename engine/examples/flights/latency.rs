@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How often it is looked how far the log is durable: what comes of it is too long by up to so much.
+/// How often it is looked how far the log is durable: what comes of it is too long by up to so
+/// much.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(1);
 
 /// Buckets for each power of two: what is said is at most 1/128 too much.

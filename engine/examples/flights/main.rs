@@ -1,9 +1,10 @@
 //! The flights that left New York in January 2013 (or another table of flights), as a log of facts.
 //!
-//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads hand
-//! them to the one that writes, in the order of their own time, while three parked cursors follow on
-//! threads of their own: an airport board, the delays of carriers, where each aircraft is. Then the
-//! log is closed, opened again and folded from the beginning, and the views are compared whole.
+//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads
+//! hand them to the one that writes, in the order of their own time, while three parked cursors
+//! follow on threads of their own: an airport board, the delays of carriers, where each aircraft
+//! is. A fourth thread watches what becomes durable. Then the log is closed, opened again and
+//! folded from the beginning, and the views are compared whole.
 //!
 //! ```text
 //! cargo run --release --example flights
