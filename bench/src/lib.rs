@@ -3,6 +3,8 @@
 //!
 //! Everything happens in `FACTLOG_BENCH_DIR`, or in the system's directory for temporary files.
 
+pub mod opening;
+
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -197,7 +199,12 @@ impl Default for CopyLoop {
     }
 }
 
-fn directory() -> TempDir {
+/// A directory for one benchmark, which goes when this goes.
+///
+/// # Panics
+///
+/// When it cannot be made: there is nothing to measure then.
+pub fn directory() -> TempDir {
     let base = std::env::var_os("FACTLOG_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     tempfile::tempdir_in(base).expect("a directory for the benchmark")
 }

@@ -225,6 +225,14 @@ impl Iterator for CatalogEntries<'_> {
         }
         Some(entry)
     }
+
+    /// At most as many as the head says, and as there are bytes for.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let bytes = self.reader.rest().len() / size_of::<RawCatalogEntry>();
+        let said = usize::try_from(self.streams - self.number).unwrap_or(usize::MAX);
+        // One more says that there are bytes behind the last stream.
+        (0, Some(bytes.min(said).saturating_add(1)))
+    }
 }
 
 #[cfg(test)]
@@ -269,6 +277,7 @@ mod tests {
             let (catalog, entries, file) = made(streams);
             let (read, streams) = Catalog::decode(&file).unwrap();
             assert_eq!(read, catalog);
+            assert_eq!(streams.size_hint(), (0, Some(entries.len() + 1)));
             assert_eq!(streams.map(Result::unwrap).collect::<Vec<_>>(), entries);
         }
     }
@@ -302,6 +311,7 @@ mod tests {
             let mut changed = lying.encode(&file[Catalog::LEN..]).to_vec();
             changed.extend(&file[Catalog::LEN..]);
             let (_, entries) = Catalog::decode(&changed).unwrap();
+            assert!(entries.size_hint().1 <= Some(file.len()), "{streams}");
             assert!(entries.take(100).any(|entry| entry.is_err()), "{streams}");
         }
     }

@@ -1,6 +1,7 @@
-//! What the suites share: digests and seeds; events as they are seen; logs as files; logs
+//! What the suites share: digests and seeds; events as they are seen; logs as files, and forged; logs
 //! with named cursors; what is fuzzed.
 
+pub mod forge;
 pub mod fuzz;
 #[cfg(target_os = "linux")]
 pub mod mounted;

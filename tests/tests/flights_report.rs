@@ -11,6 +11,9 @@ mod args;
 #[path = "../../engine/examples/flights/input/mod.rs"]
 mod input;
 #[allow(dead_code, reason = "the example uses what this test does not")]
+#[path = "../../engine/examples/flights/latency.rs"]
+mod latency;
+#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/report.rs"]
 mod report;
 #[allow(dead_code, reason = "the example uses what this test does not")]
@@ -20,8 +23,9 @@ mod views;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use args::{ArgError, Args, Parsed};
+use args::{ArgError, Args, Parsed, Policy};
 use input::StepKind;
+use latency::Latency;
 use report::Report;
 use serde_json::{Value, json};
 use views::{
@@ -62,6 +66,9 @@ impl Views {
             events: 80_491,
             append_events_per_second: None,
             append_to_board: None,
+            durability: Policy::Interval,
+            submit_to_answer: None,
+            visible_to_durable: None,
             replay_events_per_second: 1_234_567.8,
             log_bytes: 10_000_000,
             live_equals_replay: true,
@@ -191,27 +198,53 @@ fn does_the_json_have_its_keys_and_no_others() {
         "cancelled_by_airport": {"EWR": 238, "JFK": 100, "LGA": 183},
         "departure_delay_minutes": 265801, "events": 80491,
         "append_events_per_second": null,
-        "append_to_board_p50_us": null, "append_to_board_p99_us": null, "replay_events_per_second": 1234568.0,
+        "append_to_board_p50_us": null, "append_to_board_p99_us": null,
+        "durability": "interval",
+        "submit_to_answer_p50_us": null, "submit_to_answer_p99_us": null,
+        "submit_to_answer_max_us": null,
+        "visible_to_durable_p50_us": null, "visible_to_durable_p99_us": null,
+        "visible_to_durable_max_us": null, "visible_to_durable_resolution_us": 1000,
+        "replay_events_per_second": 1234568.0,
         "log_bytes": 10000000, "live_equals_replay": true,
     });
     assert_eq!(object, expected);
     let rated = Report {
         append_events_per_second: Some(10.4),
-        append_to_board: Some((12.3, 4567.8)),
+        append_to_board: Some(Latency { p50: 12.3, p99: 4567.8, max: 9999.0 }),
+        durability: Policy::Group,
+        submit_to_answer: Some(Latency { p50: 1.2, p99: 2345.6, max: 1_234_567.8 }),
+        visible_to_durable: Some(Latency { p50: 200.4, p99: 300.5, max: 12_345.6 }),
         ..views.report()
     };
-    assert!(rated.to_page().contains("12 us, of 99 in 100 at most 4,568 us"));
+    let page = rated.to_page();
+    for part in [
+        "12 us, of 99 in 100 at most 4,568 us",
+        "submit to answer    1, p99 2,346, max 1,234,568 us (group)",
+        "visible to durable  200, p99 301, max 12,346 us (by 1 ms)",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    fits_a_terminal(&page);
     let object: Value = serde_json::from_str(&rated.to_json()).unwrap();
     assert_eq!(object["append_events_per_second"], json!(10.0));
     assert_eq!(object["append_to_board_p99_us"], json!(4568.0));
+    assert_eq!(object["durability"], json!("group"));
+    assert_eq!(object["submit_to_answer_p50_us"], json!(1.0));
+    assert_eq!(object["submit_to_answer_max_us"], json!(1_234_568.0));
+    assert_eq!(object["visible_to_durable_p99_us"], json!(301.0));
+    assert_eq!(object["visible_to_durable_max_us"], json!(12_346.0));
+}
+
+fn fits_a_terminal(page: &str) {
+    assert!(page.lines().count() <= 40, "{page}");
+    assert!(page.lines().all(|line| line.len() <= 80 && line == line.trim_end()), "{page}");
 }
 
 #[test]
 fn does_the_page_fit_a_terminal() {
     let views = Views::january();
     let page = views.report().to_page();
-    assert!(page.lines().count() <= 40, "{page}");
-    assert!(page.lines().all(|line| line.len() <= 80 && line == line.trim_end()), "{page}");
+    fits_a_terminal(&page);
     for part in ["27,004 flights", "and 8 more carriers", "1,234,568 events/s", "and 4 more notes"]
     {
         assert!(page.contains(part), "{part} in {page}");
@@ -228,8 +261,15 @@ fn parse(words: &[&str]) -> Result<Parsed, ArgError> {
 fn which_command_lines_make_sense() {
     let run = |args: Args| Ok(Parsed::Run(args));
     assert_eq!(parse(&[]), run(Args::default()));
-    let all = Args { data: Some("f".into()), dir: Some("d".into()), crash: true, json: true };
-    assert_eq!(parse(&["--json", "--crash", "--data", "f", "--dir", "d"]), run(all));
+    let all = Args {
+        data: Some("f".into()),
+        dir: Some("d".into()),
+        crash: true,
+        durability: Policy::Group,
+        json: true,
+    };
+    let words = ["--json", "--crash", "--data", "f", "--durability", "group", "--dir", "d"];
+    assert_eq!(parse(&words), run(all));
     let odd = Args { data: Some("--json".into()), dir: Some("a=b".into()), ..Args::default() };
     assert_eq!(parse(&["--data=--json", "--dir", "a=b"]), run(odd));
     assert_eq!(parse(&["--crash", "--help"]), Ok(Parsed::Help));
@@ -244,10 +284,34 @@ fn which_command_lines_make_sense() {
     assert_eq!(parse(&["--json", "--json"]), Err(ArgError::Repeated("--json")));
     assert_eq!(parse(&["--jsno"]), Err(ArgError::Unknown("--jsno".into())));
     assert_eq!(parse(&["file"]), Err(ArgError::Unexpected("file".into())));
-    for option in ["--data", "--dir", "--crash", "--json", "--help"] {
+    for option in ["--data", "--dir", "--crash", "--durability", "--json", "--help"] {
         assert!(args::USAGE.contains(option));
     }
     assert_eq!(args::EXIT_USAGE, 2);
+}
+
+#[test]
+fn which_durabilities_are_there() {
+    let is = |durability| Ok(Parsed::Run(Args { durability, ..Args::default() }));
+    assert_eq!(Args::default().durability.durability(), factlog::Durability::default());
+    for policy in Policy::ALL {
+        assert_eq!(parse(&["--durability", policy.name()]), is(policy));
+        assert_eq!(parse(&[&format!("--durability={}", policy.name())]), is(policy));
+        assert!(args::USAGE.contains(policy.name()));
+    }
+    for wrong in ["", "Group", "sync", "interval ", "interval=5"] {
+        let error = parse(&["--durability", wrong]).unwrap_err();
+        if wrong.is_empty() {
+            assert_eq!(error, ArgError::NoValue("--durability"));
+        } else {
+            assert_eq!(error, ArgError::NoPolicy(wrong.into()));
+            let says = format!("no durability '{wrong}'; it is none, interval, group or always");
+            assert!(error.to_string().ends_with(&says), "{error}");
+        }
+    }
+    assert_eq!(parse(&["--durability"]), Err(ArgError::NoValue("--durability")));
+    let twice = parse(&["--durability", "none", "--durability=none"]);
+    assert_eq!(twice, Err(ArgError::Repeated("--durability")));
 }
 
 #[cfg(unix)]

@@ -5,18 +5,25 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use factlog::Durability;
+
 /// The exit code after a command line that makes no sense.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
 /// What `--help` prints, and what follows an error in the command line.
 pub(crate) const USAGE: &str = "\
-usage: flights [--data FILE] [--dir DIR [--crash]] [--json]
+usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
 
   --data FILE  read this table of flights: CSV with a header, plain, gzip or zstd
                (default: New York's flights of January 2013, which are built in)
   --dir DIR    keep the log in this directory, and go on from what it holds
                (default: a temporary directory)
   --crash      stop dead halfway; run again with the same --dir to see the recovery
+  --durability WHEN
+               when facts become durable: none (at the end), interval (in the background,
+               100 ms after they are visible; the default), group (before submissions are
+               answered, one sync for those that are written together), always (the same,
+               one sync for each frame)
   --json       print one JSON object instead of the report
   --help       print this
 ";
@@ -30,8 +37,54 @@ pub(crate) struct Args {
     pub(crate) dir: Option<PathBuf>,
     /// Stop dead halfway. Only with `dir`.
     pub(crate) crash: bool,
+    /// When facts become durable.
+    pub(crate) durability: Policy,
     /// Report as JSON.
     pub(crate) json: bool,
+}
+
+/// When facts become durable: the engine's policies, by their names on the command line.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// At the end.
+    None,
+    /// In the background, after the engine's own interval.
+    #[default]
+    Interval,
+    /// Before submissions are answered, those together that are written together.
+    Group,
+    /// Before submissions are answered, each frame for itself.
+    Always,
+}
+
+impl Policy {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::None, Self::Interval, Self::Group, Self::Always];
+
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Interval => "interval",
+            Self::Group => "group",
+            Self::Always => "always",
+        }
+    }
+
+    /// What the engine calls it.
+    pub(crate) fn durability(self) -> Durability {
+        match self {
+            Self::None => Durability::None,
+            Self::Interval => Durability::default(),
+            Self::Group => Durability::Group,
+            Self::Always => Durability::Always,
+        }
+    }
+
+    fn named(name: &OsString) -> Result<Self, ArgError> {
+        let found = Self::ALL.into_iter().find(|policy| name == policy.name());
+        found.ok_or_else(|| ArgError::NoPolicy(name.clone()))
+    }
 }
 
 /// A command line that makes sense.
@@ -58,6 +111,8 @@ pub(crate) enum ArgError {
     Repeated(&'static str),
     /// `--crash` without `--dir`: there would be nothing to recover from.
     CrashWithoutDir,
+    /// There is no such policy of durability.
+    NoPolicy(OsString),
 }
 
 impl fmt::Display for ArgError {
@@ -74,6 +129,11 @@ impl fmt::Display for ArgError {
             Self::NoValue(option) => write!(f, "{option} needs a value"),
             Self::NeedlessValue(option) => write!(f, "{option} takes no value"),
             Self::Repeated(option) => write!(f, "{option} was given twice"),
+            Self::NoPolicy(name) => write!(
+                f,
+                "there is no durability '{}'; it is none, interval, group or always",
+                name.to_string_lossy().escape_debug()
+            ),
             Self::CrashWithoutDir => f.write_str(
                 "--crash needs --dir: what a crash leaves in a temporary directory is lost",
             ),
@@ -88,16 +148,21 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
     let mut words = words.into_iter().peekable();
     let mut args = Args::default();
     let mut help = false;
+    let mut policy = None;
     while let Some(word) = words.next() {
         let (name, attached) = split_at_equals(&word);
         match name {
             Some("--data") => {
                 let value = value("--data", attached, &mut words)?;
-                set_once("--data", &mut args.data, value)?;
+                set_once("--data", &mut args.data, value.into())?;
             }
             Some("--dir") => {
                 let value = value("--dir", attached, &mut words)?;
-                set_once("--dir", &mut args.dir, value)?;
+                set_once("--dir", &mut args.dir, value.into())?;
+            }
+            Some("--durability") => {
+                let value = value("--durability", attached, &mut words)?;
+                set_once("--durability", &mut policy, Policy::named(&value)?)?;
             }
             Some("--crash") => args.crash = flag("--crash", attached, args.crash)?,
             Some("--json") => args.json = flag("--json", attached, args.json)?,
@@ -109,6 +174,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
     if help {
         return Ok(Parsed::Help);
     }
+    args.durability = policy.unwrap_or_default();
     if args.crash && args.dir.is_none() {
         return Err(ArgError::CrashWithoutDir);
     }
@@ -140,17 +206,13 @@ fn value(
     option: &'static str,
     attached: Option<OsString>,
     words: &mut std::iter::Peekable<impl Iterator<Item = OsString>>,
-) -> Result<PathBuf, ArgError> {
+) -> Result<OsString, ArgError> {
     // A file whose name begins with a dash is given as `./-name` or `--data=-name`.
     let value = attached.or_else(|| words.next_if(|next| !looks_like_option(next)));
-    value.filter(|value| !value.is_empty()).map(PathBuf::from).ok_or(ArgError::NoValue(option))
+    value.filter(|value| !value.is_empty()).ok_or(ArgError::NoValue(option))
 }
 
-fn set_once(
-    option: &'static str,
-    place: &mut Option<PathBuf>,
-    value: PathBuf,
-) -> Result<(), ArgError> {
+fn set_once<V>(option: &'static str, place: &mut Option<V>, value: V) -> Result<(), ArgError> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(ArgError::Repeated(option)),

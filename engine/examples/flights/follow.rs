@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use factlog::{Clock, Log, Sequence, Start, SystemClock, WaitStrategy, Waited};
 
-use super::Failure;
 use super::events::{FlightFact, fact};
+use super::failure::Failure;
+use super::latency::{Histogram, Latency};
 use super::views::{AircraftPlaces, AirportBoard, CarrierDelays, Fact};
 
 /// A read model folded from facts.
@@ -49,27 +50,6 @@ impl View for Views {
     }
 }
 
-/// How long it took from an event's commit until the board had it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Latency {
-    /// Of one half, in microseconds, at most this.
-    pub(crate) p50: f64,
-    /// Of 99 in 100, in microseconds, at most this.
-    pub(crate) p99: f64,
-}
-
-impl Latency {
-    /// From all of them, in nanoseconds; `None` if there are none.
-    fn of(mut nanoseconds: Vec<u64>) -> Option<Self> {
-        nanoseconds.sort_unstable();
-        let at = |hundredths: usize| {
-            let index = (nanoseconds.len() * hundredths).div_ceil(100).checked_sub(1)?;
-            nanoseconds.get(index).map(|nanoseconds| *nanoseconds as f64 / 1000.0)
-        };
-        Some(Self { p50: at(50)?, p99: at(99)? })
-    }
-}
-
 /// Three views being folded on three threads.
 pub(crate) struct Followers {
     airports: JoinHandle<Result<(AirportBoard, Option<Latency>), Failure>>,
@@ -83,13 +63,13 @@ impl Followers {
         let board = log.clone();
         let board = move || {
             let mut clock = SystemClock;
-            let mut latencies = Vec::new();
+            let mut latencies = Histogram::default();
             let view = fold(&board, events, |sequence, committed| {
                 if sequence.get() > have {
-                    latencies.push(clock.now().saturating_sub(committed));
+                    latencies.record(clock.now().saturating_sub(committed));
                 }
             })?;
-            Ok((view, Latency::of(latencies)))
+            Ok((view, latencies.latency()))
         };
         Self {
             airports: std::thread::spawn(board),
@@ -98,7 +78,7 @@ impl Followers {
         }
     }
 
-    /// What they came to.
+    /// What they came to, and how long events took from their commit until the board had them.
     pub(crate) fn join(self) -> Result<(Views, Option<Latency>), Failure> {
         let (airports, latency) = joined(self.airports)?;
         let (carriers, aircraft) = (joined(self.carriers)?, joined(self.aircraft)?);

@@ -1,8 +1,9 @@
 //! The flights that left New York in January 2013 (or another table of flights), as a log of facts.
 //!
-//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads hand
-//! them to the one that writes, in the order of their own time, while three parked cursors follow on
-//! threads of their own: an airport board, the delays of carriers, where each aircraft is. Then the log is closed, opened again and
+//! Each flight becomes facts: scheduled, departed, arrived, cancelled, diverted. Several threads
+//! hand them to the one that writes, in the order of their own time, while three parked cursors
+//! follow on threads of their own: an airport board, the delays of carriers, where each aircraft
+//! is. A fourth thread watches what becomes durable. Then the log is closed, opened again and
 //! folded from the beginning, and the views are compared whole.
 //!
 //! ```text
@@ -11,33 +12,35 @@
 //! cargo run --release --example flights -- --dir DIR           # goes on from there
 //! ```
 
+mod append;
 mod args;
+mod durable;
 mod events;
 mod failure;
 mod follow;
 mod input;
+mod latency;
 mod produce;
 mod report;
 mod views;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use factlog::{Log, OpenError, Options, RecoveryReport, ThreadOptions, Writer};
+use factlog::{Log, OpenError, Options, RecoveryReport, Writer};
 
+use append::{Appended, append};
 use args::{Args, EXIT_USAGE, Parsed, USAGE};
 use events::FlightFact;
 use failure::Failure;
-use follow::{Followers, Latency, Views, fold};
+use follow::{Views, fold};
 use input::Input;
-use produce::{check_prefix, produce};
+use produce::check_prefix;
 use report::{Report, grouped};
 use views::Totals;
 
-/// Submissions that wait for the writer.
-const QUEUE: usize = 64;
 /// How many bad lines are shown; all are counted.
 const BAD_SHOWN: usize = 10;
 
@@ -62,14 +65,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// What appending came to.
-struct Appended {
-    events: u64,
-    took: Duration,
-    live: Views,
-    latency: Option<Latency>,
-}
-
 fn run(args: &Args) -> Result<(), Failure> {
     let input = read_input(args)?;
     let temporary;
@@ -88,12 +83,12 @@ fn run(args: &Args) -> Result<(), Failure> {
         Some(log) => {
             notes.push(found(log.recovery()));
             let live = fold(&log, total, |_, _| {})?;
-            Appended { events: 0, took: Duration::ZERO, live, latency: None }
+            Appended::nothing(live)
         }
         None => {
-            let writer = open(directory, args.json)?;
+            let writer = open(directory, args)?;
             notes.push(found(writer.recovery()));
-            append(writer, &input, args)?
+            append(writer, &input, args.durability, args.crash)?
         }
     };
 
@@ -113,7 +108,10 @@ fn run(args: &Args) -> Result<(), Failure> {
             .then(|| appended.events as f64 / appended.took.as_secs_f64()),
         replay_events_per_second: total as f64 / replay_seconds.max(f64::MIN_POSITIVE),
         log_bytes: log.recovery().bytes,
-        append_to_board: appended.latency.map(|latency| (latency.p50, latency.p99)),
+        append_to_board: appended.to_board,
+        durability: args.durability,
+        submit_to_answer: appended.to_answer,
+        visible_to_durable: appended.to_durable,
         live_equals_replay: appended.live == replayed,
         notes,
     };
@@ -174,10 +172,11 @@ fn look_first(directory: &Path, input: &Input) -> Result<Option<Log>, Failure> {
     Ok((have == input.steps.len() as u64).then_some(log))
 }
 
-fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
-    let quiet = quiet || !std::io::stderr().is_terminal();
+fn open(directory: &Path, args: &Args) -> Result<Writer, Failure> {
+    let quiet = args.json || !std::io::stderr().is_terminal();
     let writer = Options::new()
         .vocabulary::<FlightFact>()
+        .durability(args.durability.durability())
         .progress(move |progress| {
             if !quiet && progress.of > 4 {
                 eprint!("\rrecovering: {} of {} segments", progress.done, progress.of);
@@ -185,46 +184,4 @@ fn open(directory: &Path, quiet: bool) -> Result<Writer, Failure> {
         })
         .open(directory)?;
     Ok(writer)
-}
-
-/// Appends what is not there yet, while three cursors follow.
-fn append(writer: Writer, input: &Input, args: &Args) -> Result<Appended, Failure> {
-    let total = input.steps.len() as u64;
-    let log = writer.log();
-    let have = log.visible().0.get();
-    let followers = Followers::start(&log, total, have);
-    if args.crash {
-        crash_at(&log, have + (total - have) / 2);
-    }
-    let thread = writer.spawn(ThreadOptions::new().queue(QUEUE))?;
-    let began = Instant::now();
-    produce(input, have, &thread.producer())?;
-    let took = began.elapsed();
-    let (live, latency) = followers.join()?;
-    thread.close()?;
-    Ok(Appended { events: total - have, took, live, latency })
-}
-
-/// Kills this process, without warning, when the log has come to `events`: from another thread,
-/// so that the writer is hit wherever it is.
-fn crash_at(log: &Log, events: u64) {
-    let log = log.clone();
-    std::thread::spawn(move || {
-        while log.visible().0.get() < events {
-            std::hint::spin_loop();
-        }
-        drop(writeln!(std::io::stderr(), "flights: killed after {events} events or a few more"));
-        kill();
-    });
-}
-
-#[cfg(unix)]
-fn kill() {
-    use rustix::process::{Signal, getpid, kill_process};
-    let _ = kill_process(getpid(), Signal::KILL);
-}
-
-#[cfg(not(unix))]
-fn kill() {
-    std::process::abort();
 }

@@ -4,25 +4,29 @@
 //! them to the one thread that writes when it is their turn. So the log is the same, fact for fact,
 //! whatever the threads do, and a run that was cut off goes on where it was.
 
-use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use factlog::{Answer, Draft, Expected, Log, Producer, Refusal, Sequence, Start};
 
 use super::events::{FlightFact, stream_of};
 use super::failure::Failure;
 use super::input::{Input, Step};
+use super::latency::{Histogram, Latency};
 
 /// Threads that submit.
 const PRODUCERS: usize = 3;
 /// Facts that are submitted together.
 const BATCH: usize = 64;
-/// Submissions of one thread that wait for their answer.
-const WAITING: usize = 16;
+/// Submissions that wait for their answer.
+const WAITING: usize = 16 * PRODUCERS;
 /// How long a full queue is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A submission that was handed over, and when that began.
+type HandedOver = (Instant, Answer<Vec<Draft<FlightFact>>>);
 
 /// What led to what: a flight's facts follow from each other. The step at index i has sequence
 /// i + 1, in this run and in any that goes on from it.
@@ -71,16 +75,25 @@ pub(crate) fn check_prefix(log: &Log, input: &Input, directory: &Path) -> Result
     Ok(have)
 }
 
-/// Submits what is not in the log yet, from several threads.
-pub(crate) fn produce(input: &Input, have: u64, producer: &Producer) -> Result<(), Failure> {
+/// Submits what is not in the log yet, from several threads. Gives how long it took from handing a
+/// submission over until it was answered, waiting for a place in the queue included: all threads
+/// hand over as fast as they can, so this is the latency under full load.
+pub(crate) fn produce(
+    input: &Input,
+    have: u64,
+    producer: &Producer,
+) -> Result<Option<Latency>, Failure> {
     let links = Links::of(input);
     let turns = Turns::default();
+    let (send, answers) = sync_channel(WAITING);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..PRODUCERS)
             .map(|number| {
                 let (links, turns, producer) = (&links, &turns, producer.clone());
+                let send = send.clone();
                 scope.spawn(move || {
-                    let done = submit_share(input, have as usize, number, links, turns, &producer);
+                    let share = Share { input, have: have as usize, number, links };
+                    let done = share.submit(turns, &producer, &send);
                     if done.is_err() {
                         turns.give_up();
                     }
@@ -88,44 +101,56 @@ pub(crate) fn produce(input: &Input, have: u64, producer: &Producer) -> Result<(
                 })
             })
             .collect();
-        let done = threads.into_iter().map(|thread| match thread.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        done.collect::<Vec<_>>().into_iter().collect()
+        // It ends when the last producer has.
+        drop(send);
+        let latency = settle(answers).inspect_err(|_| turns.give_up());
+        let done: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        for done in done {
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        latency
     })
 }
 
-/// Submits every batch whose turn is this thread's.
-fn submit_share(
-    input: &Input,
+/// What one thread submits.
+struct Share<'a> {
+    input: &'a Input,
     have: usize,
     number: usize,
-    links: &Links,
-    turns: &Turns,
-    producer: &Producer,
-) -> Result<(), Failure> {
-    let mut waiting = VecDeque::new();
-    let rest = input.steps.get(have..).unwrap_or(&[]);
-    for (turn, batch) in rest.chunks(BATCH).enumerate().skip(number).step_by(PRODUCERS) {
-        let first = have + turn * BATCH;
-        let drafts: Vec<_> = (first..)
-            .zip(batch)
-            .map(|(index, step)| draft(input, links, index, step))
-            .collect::<Result<_, _>>()?;
-        if !turns.wait_for(turn) {
-            break;
+    links: &'a Links,
+}
+
+impl Share<'_> {
+    /// Submits every batch whose turn is this thread's.
+    fn submit(
+        &self,
+        turns: &Turns,
+        producer: &Producer,
+        send: &SyncSender<HandedOver>,
+    ) -> Result<(), Failure> {
+        let rest = self.input.steps.get(self.have..).unwrap_or(&[]);
+        for (turn, batch) in rest.chunks(BATCH).enumerate().skip(self.number).step_by(PRODUCERS) {
+            let first = self.have + turn * BATCH;
+            let drafts: Vec<_> = (first..)
+                .zip(batch)
+                .map(|(index, step)| draft(self.input, self.links, index, step))
+                .collect::<Result<_, _>>()?;
+            if !turns.wait_for(turn) {
+                break;
+            }
+            let began = Instant::now();
+            let answer = producer
+                .submit_drafts(drafts, PATIENCE)
+                .map_err(|error| Failure::Submit(error.to_string()))?;
+            // While it is this thread's turn, so that answers are waited for in the order in which
+            // they come.
+            if send.send((began, answer)).is_err() {
+                break;
+            }
+            turns.pass_on();
         }
-        let answer = producer
-            .submit_drafts(drafts, PATIENCE)
-            .map_err(|error| Failure::Submit(error.to_string()))?;
-        turns.pass_on();
-        waiting.push_back(answer);
-        if waiting.len() > WAITING {
-            settle(waiting.pop_front())?;
-        }
+        Ok(())
     }
-    waiting.into_iter().try_for_each(|answer| settle(Some(answer)))
 }
 
 fn draft(
@@ -144,13 +169,17 @@ fn draft(
     })
 }
 
-/// Waits until a submission is in the log.
-fn settle(answer: Option<Answer<Vec<Draft<FlightFact>>>>) -> Result<(), Failure> {
-    let Some(answer) = answer else { return Ok(()) };
-    answer.wait().map(drop).map_err(|refused| match refused.reason {
-        Refusal::Append(error) => Failure::Append(error),
-        other => Failure::Submit(other.to_string()),
-    })
+/// Waits for all answers, in the order of the submissions.
+fn settle(answers: Receiver<HandedOver>) -> Result<Option<Latency>, Failure> {
+    let mut histogram = Histogram::default();
+    for (began, answer) in answers {
+        answer.wait().map_err(|refused| match refused.reason {
+            Refusal::Append(error) => Failure::Append(error),
+            other => Failure::Submit(other.to_string()),
+        })?;
+        histogram.record_duration(began.elapsed());
+    }
+    Ok(histogram.latency())
 }
 
 /// Whose turn it is to submit.

@@ -4,6 +4,8 @@ use std::fmt::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::args::Policy;
+use super::latency::{Latency, SAMPLE};
 use super::views::{AircraftPlaces, AirportBoard, CarrierDelays, LATE_MINUTES, Place, Totals};
 
 /// How many airports and carriers the page shows.
@@ -26,9 +28,14 @@ pub(crate) struct Report<'a> {
     pub(crate) events: u64,
     /// How fast they were appended; `None` if there was nothing to append.
     pub(crate) append_events_per_second: Option<f64>,
-    /// How long an event took from its commit to the airport board, in microseconds: half of them
-    /// at most the first, 99 in 100 at most the second.
-    pub(crate) append_to_board: Option<(f64, f64)>,
+    /// How long events took from their commit to the airport board.
+    pub(crate) append_to_board: Option<Latency>,
+    /// When facts were to become durable.
+    pub(crate) durability: Policy,
+    /// How long submissions took from handing them over to their answer.
+    pub(crate) submit_to_answer: Option<Latency>,
+    /// How long events took from their commit until they were durable, looked at every [`SAMPLE`].
+    pub(crate) visible_to_durable: Option<Latency>,
     /// How fast they were read again from the log.
     pub(crate) replay_events_per_second: f64,
     /// How large the log is.
@@ -68,8 +75,16 @@ impl Report<'_> {
             ("departure_delay_minutes", json!(departure_delay_minutes)),
             ("events", json!(self.events)),
             ("append_events_per_second", json!(self.append_events_per_second.map(f64::round))),
-            ("append_to_board_p50_us", json!(self.append_to_board.map(|(p50, _)| p50.round()))),
-            ("append_to_board_p99_us", json!(self.append_to_board.map(|(_, p99)| p99.round()))),
+            ("append_to_board_p50_us", rounded(self.append_to_board, |board| board.p50)),
+            ("append_to_board_p99_us", rounded(self.append_to_board, |board| board.p99)),
+            ("durability", json!(self.durability.name())),
+            ("submit_to_answer_p50_us", rounded(self.submit_to_answer, |answer| answer.p50)),
+            ("submit_to_answer_p99_us", rounded(self.submit_to_answer, |answer| answer.p99)),
+            ("submit_to_answer_max_us", rounded(self.submit_to_answer, |answer| answer.max)),
+            ("visible_to_durable_p50_us", rounded(self.visible_to_durable, |after| after.p50)),
+            ("visible_to_durable_p99_us", rounded(self.visible_to_durable, |after| after.p99)),
+            ("visible_to_durable_max_us", rounded(self.visible_to_durable, |after| after.max)),
+            ("visible_to_durable_resolution_us", json!(SAMPLE.as_micros() as u64)),
             ("replay_events_per_second", json!(self.replay_events_per_second.round())),
             ("log_bytes", json!(self.log_bytes)),
             ("live_equals_replay", json!(self.live_equals_replay)),
@@ -177,10 +192,13 @@ impl Report<'_> {
         writeln!(page, "\n{:<20}{}", "events in the log", grouped(self.events))?;
         writeln!(page, "{:<20}{} bytes", "size of the log", grouped(self.log_bytes))?;
         writeln!(page, "{:<20}{appended}", "appended")?;
-        if let Some((p50, p99)) = self.append_to_board {
+        if let Some(Latency { p50, p99, .. }) = self.append_to_board {
             let [p50, p99] = [p50, p99].map(grouped_rate);
             writeln!(page, "{:<20}{p50} us, of 99 in 100 at most {p99} us", "append to board")?;
         }
+        write_latency(page, "submit to answer", self.submit_to_answer, self.durability.name())?;
+        let resolution = format!("by {} ms", SAMPLE.as_millis());
+        write_latency(page, "visible to durable", self.visible_to_durable, &resolution)?;
         writeln!(page, "{:<20}{replayed} events/s", "replayed")?;
         writeln!(page, "{:<20}{equal}", "live equals replay")
     }
@@ -195,6 +213,21 @@ impl Report<'_> {
         }
         write_rest_of(page, self.notes.len(), NOTES, "notes")
     }
+}
+
+fn write_latency(
+    page: &mut String,
+    name: &str,
+    latency: Option<Latency>,
+    remark: &str,
+) -> fmt::Result {
+    let Some(Latency { p50, p99, max }) = latency else { return Ok(()) };
+    let [p50, p99, max] = [p50, p99, max].map(grouped_rate);
+    writeln!(page, "{name:<20}{p50}, p99 {p99}, max {max} us ({remark})")
+}
+
+fn rounded(latency: Option<Latency>, part: impl Fn(Latency) -> f64) -> Value {
+    json!(latency.map(|latency| part(latency).round()))
 }
 
 fn write_rest(page: &mut String, count: usize, noun: &str) -> fmt::Result {

@@ -30,7 +30,9 @@ struct Slot {
 /// The index of one segment: at most 256 entries, evenly spread over its bytes.
 #[derive(Debug)]
 pub(crate) struct SparseIndex {
-    slots: OnceLock<Box<[Slot]>>,
+    /// The first entry stands here: of most segments of a long log nobody asks for another one.
+    first: Slot,
+    others: OnceLock<Box<[Slot]>>,
     len: AtomicUsize,
     /// The next entry is for the first frame at or behind this.
     due: AtomicU32,
@@ -40,20 +42,21 @@ pub(crate) struct SparseIndex {
 impl SparseIndex {
     pub(crate) fn new(bits: u8) -> Self {
         Self {
-            slots: OnceLock::new(),
+            first: Slot::default(),
+            others: OnceLock::new(),
             len: AtomicUsize::new(0),
             due: AtomicU32::new(0),
             every: (segment_size(bits) / ENTRIES) as u32,
         }
     }
 
-    /// Makes its memory, so that the first entry does not have to.
+    /// Makes its memory, so that no entry has to.
     pub(crate) fn reserve(&self) -> &[impl Sized] {
-        self.slots()
+        self.others()
     }
 
-    fn slots(&self) -> &[Slot] {
-        self.slots.get_or_init(|| (0..ENTRIES).map(|_| Slot::default()).collect())
+    fn others(&self) -> &[Slot] {
+        self.others.get_or_init(|| (1..ENTRIES).map(|_| Slot::default()).collect())
     }
 
     /// Notes a frame, if one is due. Only the thread that writes the segment.
@@ -67,7 +70,11 @@ impl SparseIndex {
     #[cold]
     fn add(&self, offset: u32, sequence: Sequence, ts: u64) {
         let len = self.len.load(Ordering::Relaxed);
-        let Some(slot) = self.slots().get(len) else { return };
+        let slot = match len.checked_sub(1) {
+            None => Some(&self.first),
+            Some(at) => self.others().get(at),
+        };
+        let Some(slot) = slot else { return };
         slot.sequence.store(sequence.get(), Ordering::Relaxed);
         slot.ts.store(ts, Ordering::Relaxed);
         slot.offset.store(offset, Ordering::Relaxed);
@@ -77,7 +84,10 @@ impl SparseIndex {
     }
 
     fn entry(&self, at: usize) -> Option<Entry> {
-        let slot = self.slots.get()?.get(at)?;
+        let slot = match at.checked_sub(1) {
+            None => &self.first,
+            Some(at) => self.others.get()?.get(at)?,
+        };
         Some(Entry {
             sequence: Sequence::new(slot.sequence.load(Ordering::Relaxed)),
             ts: slot.ts.load(Ordering::Relaxed),

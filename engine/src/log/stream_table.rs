@@ -16,6 +16,9 @@ use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Smallest hash index, as a power of two.
 const FIRST_BITS: u32 = 8;
 const GENERATIONS: usize = 40;
+/// Bits of a place in an index that hold the number; those above are of its name's hash.
+const NUMBER_BITS: u32 = 40;
+const NUMBER: u64 = (1 << NUMBER_BITS) - 1;
 
 #[derive(Debug)]
 struct Entry {
@@ -31,6 +34,9 @@ pub(crate) struct StreamTable {
     len: AtomicU64,
     /// Hash indexes, each twice as large as the one before; 0 is a free place. Older ones stay,
     /// since somebody may be looking into them: half of the newest in all.
+    ///
+    /// Beside each number stand bits of its name's hash: names that differ are hardly ever fetched
+    /// from memory to be compared.
     indexes: Box<[OnceLock<Box<[AtomicU64]>>]>,
     newest: AtomicUsize,
     hasher: foldhash::fast::RandomState,
@@ -53,6 +59,13 @@ fn entry_index(number: StreamNumber) -> Option<usize> {
 }
 
 impl StreamTable {
+    /// With an index for so many streams from the start, so that it need not grow up to there.
+    pub(crate) fn for_streams(count: usize) -> Self {
+        let bits = count.saturating_mul(2).checked_next_power_of_two().map_or(0, usize::ilog2);
+        let newest = (bits.saturating_sub(FIRST_BITS) as usize).min(GENERATIONS - 1);
+        Self { newest: AtomicUsize::new(newest), ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len.load(Ordering::Acquire)
     }
@@ -88,14 +101,16 @@ impl StreamTable {
     pub(crate) fn find(&self, name: &StreamKey) -> Option<StreamNumber> {
         let index = self.indexes.get(self.newest.load(Ordering::Acquire))?.get()?;
         let mask = index.len() - 1;
-        let mut place = self.hash(name.category(), name.key()) as usize & mask;
+        let hash = self.hash(name.category(), name.key());
+        let mut place = hash as usize & mask;
         // Never full, so the search ends.
         loop {
-            let number = match index.get(place)?.load(Ordering::Acquire) {
-                0 => return None,
-                number => StreamNumber::new(number),
-            };
-            if self.name(number) == Some(name) {
+            let found = index.get(place)?.load(Ordering::Acquire);
+            if found == 0 {
+                return None;
+            }
+            let number = StreamNumber::new(found & NUMBER);
+            if found >> NUMBER_BITS == hash >> NUMBER_BITS && self.name(number) == Some(name) {
                 return Some(number);
             }
             place = (place + 1) & mask;
@@ -106,7 +121,7 @@ impl StreamTable {
     pub(crate) fn add(&self, number: StreamNumber, name: StreamKey) -> bool {
         let len = self.len();
         let Some(at) = entry_index(number) else { return false };
-        if number.get() != len + 1 || self.find(&name).is_some() {
+        if number.get() != len + 1 || number.get() > NUMBER || self.find(&name).is_some() {
             return false;
         }
         let hash = self.hash(name.category(), name.key());
@@ -149,7 +164,7 @@ fn insert(index: &[AtomicU64], hash: u64, number: StreamNumber) {
     while let Some(slot) = index.get(place) {
         if slot.load(Ordering::Relaxed) == 0 {
             // Release: whoever sees the number sees the entry.
-            slot.store(number.get(), Ordering::Release);
+            slot.store(hash & !NUMBER | number.get(), Ordering::Release);
             return;
         }
         place = (place + 1) & mask;

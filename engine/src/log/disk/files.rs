@@ -97,6 +97,18 @@ pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<
     Ok(done)
 }
 
+/// Has reads of a file bring into memory what they ask for and nothing more. Linux takes space that
+/// was only allocated for data once its pages are in memory: reading ahead would turn holes into
+/// what has to be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_no_further(file: &File) {
+    // Only advice: without it there is more to read.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_no_further(_: &File) {}
+
 #[cfg(target_os = "linux")]
 pub(super) fn allocate(file: &File, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};

@@ -8,7 +8,7 @@ use factlog_codec::layout::{MAX_SEGMENT_BITS, segment_size};
 use factlog_codec::{SegmentHeader, SegmentId, all_zero};
 
 use super::directory::Directory;
-use super::files::{open_regular, read_at};
+use super::files::{open_regular, read_at, read_no_further};
 use super::observe::DiskIo;
 
 /// Bytes of a new segment that are written between two syncs.
@@ -118,6 +118,7 @@ pub(crate) fn read_file(path: &Path, into: &mut SegmentBytes) -> io::Result<()> 
 
 fn read_all(path: &Path, len: usize, into: &mut SegmentBytes) -> io::Result<()> {
     let file = open_regular(path, false)?;
+    read_no_further(&file);
     into.file_len = file.metadata()?.len();
     let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(len);
     // What an earlier segment left behind is cleared as far as it went; new space is zero.

@@ -8,7 +8,7 @@ use factlog_codec::{
     SegmentId,
 };
 
-use crate::log::disk::{Directory, open_regular, read_at};
+use crate::log::disk::{Directory, open_regular, read_at, read_no_further};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 
@@ -80,6 +80,7 @@ pub(super) fn probe(
     let path = directory.segment(id);
     let io = |source| OpenError::Io(IoError::new("read the segment", &path, source));
     let file = open_regular(&path, false).map_err(io)?;
+    read_no_further(&file);
     // The header's page, and most often all of the SEGOPEN.
     let mut bytes = vec![0; 2 * PAGE];
     let read = read_at(&file, &mut bytes, 0).map_err(io)?;

@@ -36,6 +36,9 @@ pub(crate) struct Replay {
 impl Replay {
     /// Begins with the streams of a catalog, where the segments that named them are gone.
     pub(crate) fn begin_with(&mut self, entries: CatalogEntries<'_>) -> Result<(), CatalogError> {
+        let most = entries.size_hint().1.unwrap_or(0);
+        self.streams = StreamTable::for_streams(most);
+        self.heads.reserve(most);
         for entry in entries {
             let CatalogEntry { name, version, position, index } = entry?;
             let number = StreamNumber::new(self.heads.len() as u64 + 1);

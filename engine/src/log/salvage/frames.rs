@@ -29,6 +29,13 @@ impl<'a> Frames<'a> {
         self.offset
     }
 
+    /// Bytes behind the last frame up to the last one that is not zero.
+    pub(super) fn rest(&self) -> u32 {
+        let rest = self.bytes.get(self.offset as usize..).unwrap_or(&[]);
+        let used = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        u32::try_from(used).unwrap_or(u32::MAX)
+    }
+
     /// Whether looking was given up, since the bytes make too much work.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted

@@ -287,6 +287,11 @@ impl<F: FnMut(&Salvaged<'_>) -> ControlFlow<()>> Work<F> {
             self.report.hole(place, told.unwrap_or(0) - frames.offset(), None);
             self.broken = true;
         }
+        if told.is_none() && done.is_continue() && frames.rest() > 0 {
+            let place = Place { segment: header.segment, offset: frames.offset() };
+            self.report.hole(place, frames.rest(), None);
+            self.broken = true;
+        }
         self.report.exhausted |= frames.is_exhausted();
         self.buffer = buffer;
         done
