@@ -22,7 +22,7 @@ use crate::log::keeper::Keeper;
 use crate::log::map::is_coherent;
 use crate::log::named::{damaged, register_all};
 use crate::log::options::Options;
-use crate::log::recovery::{Action, Depth, Verdict, act, decide, new_identity};
+use crate::log::recovery::{Action, Depth, Recovery, Verdict, act, decide, new_identity};
 use crate::log::report::RecoveryOutcome;
 use crate::log::syncer::{Background, Owed, Syncer};
 use crate::log::table_keeper::TableKeeper;
@@ -60,7 +60,10 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
 
     let begin = read_begin(&directory, &manifest)?;
     let floor = begin.floor();
-    let mut found = gather_with(&directory, &manifest, begin, &ids, Depth::Needed, &mut options)?;
+    // Who has a log repaired wants all of it looked at.
+    let repairs = options.recovery == Recovery::Repair;
+    let depth = if repairs { Depth::Everything } else { Depth::Needed };
+    let mut found = gather_with(&directory, &manifest, begin, &ids, depth, &mut options)?;
     let verdict = decide(&found.facts);
     let action = act(verdict, options.recovery, found.headless || found.end.is_none());
     if action == Action::Refuse {
