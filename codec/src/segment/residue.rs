@@ -4,7 +4,7 @@
 
 use crate::bytes::all_zero;
 use crate::checksum::SegmentKey;
-use crate::frame::Frame;
+use crate::frame::{Frame, FrameKind, GapBody};
 use crate::ids::{Epoch, Position, Sequence};
 use crate::layout::{ALIGN, FRAME_HEADER};
 
@@ -31,6 +31,9 @@ pub struct Residue {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plausible {
     pub(crate) bits: u8,
+    /// The sequence that was expected next where the looking began.
+    pub(crate) least: Sequence,
+    /// The greatest one that anything has led to since.
     pub(crate) sequence: Sequence,
 }
 
@@ -38,7 +41,7 @@ pub(crate) struct Plausible {
 /// byte up to where frames must end; `bits` its size, `sequence` the one that was expected next.
 ///
 /// A frame counts if it verifies, is durable not beyond itself, and its sequence is within reach
-/// of what can stand in a log of that length. Checksum work is bounded by eight times the bytes
+/// of what can stand in a segment behind what was expected, or behind the frame found before it. Checksum work is bounded by eight times the bytes
 /// looked at, however the lengths in them lie.
 pub fn find_residue(
     key: SegmentKey,
@@ -47,7 +50,7 @@ pub fn find_residue(
     bits: u8,
     sequence: Sequence,
 ) -> Residue {
-    let plausible = Plausible { bits, sequence };
+    let mut plausible = Plausible { bits, least: sequence, sequence };
     let mut residue = Residue::default();
     let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or(&[]);
     if all_zero(rest) {
@@ -70,7 +73,10 @@ pub fn find_residue(
                 budget = left;
                 match Frame::parse(key, offset, rest) {
                     Ok(frame) if plausible.holds(&frame, key) => {
-                        residue.count(&frame);
+                        // What a GAP says was lost may be more than a log of that length can hold.
+                        let next = next_after(&frame);
+                        plausible.sequence = plausible.sequence.max(next);
+                        residue.count(&frame, next);
                         frame.header.span
                     }
                     _ => 0,
@@ -84,14 +90,23 @@ pub fn find_residue(
     residue
 }
 
+/// The sequence that comes after a frame.
+fn next_after(frame: &Frame<'_>) -> Sequence {
+    let gap = match frame.header.kind {
+        FrameKind::Gap => GapBody::decode(frame.body),
+        _ => None,
+    };
+    gap.map_or(frame.header.next_sequence(), |gap| gap.last.after(1))
+}
+
 impl Residue {
-    fn count(&mut self, frame: &Frame<'_>) {
+    fn count(&mut self, frame: &Frame<'_>, next: Sequence) {
         let header = &frame.header;
         self.frames = self.frames.saturating_add(1);
         self.first = self.first.or(Some(header.offset));
         self.durable = self.durable.max(header.durable);
         self.epoch = self.epoch.max(header.epoch);
-        self.next_sequence = self.next_sequence.max(header.next_sequence());
+        self.next_sequence = self.next_sequence.max(next);
     }
 }
 
@@ -100,8 +115,6 @@ impl Plausible {
         let header = &frame.header;
         let own = Position::new(key.segment(), header.offset, self.bits);
         let reach = self.sequence.after(1 << self.bits);
-        header.durable <= own
-            && header.sequence >= self.sequence.before()
-            && header.sequence <= reach
+        header.durable <= own && header.sequence >= self.least.before() && header.sequence <= reach
     }
 }
