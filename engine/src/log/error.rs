@@ -382,6 +382,9 @@ pub enum SeekError {
     BeyondEnd(Sequence),
     /// The place is before what is kept: the oldest sequence there is.
     BeforeOldest(Sequence),
+    /// The event was lost to damage, and given up by a repair: its sequence. A cursor can be placed
+    /// there, and gives what follows.
+    Lost(Sequence),
     /// Reading failed on the way.
     Read(ReadError),
 }
@@ -394,6 +397,9 @@ impl fmt::Display for SeekError {
             }
             Self::BeforeOldest(oldest) => {
                 write!(f, "the log no longer goes back that far: its oldest sequence is {oldest}")
+            }
+            Self::Lost(sequence) => {
+                write!(f, "event {sequence} was lost to damage, and given up when it was repaired")
             }
             Self::Read(error) => error.fmt(f),
         }

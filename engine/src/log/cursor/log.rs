@@ -104,7 +104,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// The sequence is outside the log, or cannot be read.
+    /// The sequence is outside the log, was lost to damage, or cannot be read.
     pub fn with_event<T>(
         &self,
         sequence: Sequence,
@@ -112,7 +112,9 @@ impl Log {
     ) -> Result<T, SeekError> {
         let mut cursor = self.cursor(Start::Sequence(sequence))?;
         match cursor.next_event()? {
+            Some(event) if event.sequence() > sequence => Err(SeekError::Lost(sequence)),
             Some(event) => Ok(look(event)),
+            None if sequence <= self.visible().0 => Err(SeekError::Lost(sequence)),
             None => Err(SeekError::BeyondEnd(sequence)),
         }
     }
