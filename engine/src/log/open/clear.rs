@@ -21,7 +21,8 @@ pub(super) fn clear_away(
     let disk = directory.io();
     let mut away: Vec<SegmentId> = found.later.iter().chain(&found.dirty).copied().collect();
     away.sort_unstable();
-    for id in away.iter().rev() {
+    // What cannot be read goes before those behind it, which say how many events it held.
+    for id in found.unreadable.iter().chain(away.iter().rev()) {
         let path = directory.segment(*id);
         let moved = directory.move_to_quarantine(&path, &format!("epoch-{}", manifest.epoch));
         let moved = moved.map_err(|source| IoError::new("move away", path, source))?;

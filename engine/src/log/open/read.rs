@@ -82,8 +82,15 @@ pub(super) fn open(root: &Path, mut options: Options, depth: Depth) -> Result<Lo
     check_drift(&found, &options)?;
     let verdict = decide(&found.facts);
     let mut report = report_of(&manifest, &slots, &found, verdict, began);
-    if options.recovery == Recovery::Strict && verdict != Verdict::Clean {
-        return Err(OpenError::NotClean(Box::new(report)));
+    if options.recovery == Recovery::Strict {
+        match verdict {
+            Verdict::Clean => {}
+            Verdict::Torn => return Err(OpenError::NotClean(Box::new(report))),
+            Verdict::Damaged => {
+                let damage = damage_of(&directory, &manifest, &found);
+                return Err(OpenError::Damaged(Box::new(damage)));
+            }
+        }
     }
     if verdict == Verdict::Damaged {
         report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use factlog_codec::layout::FIRST_FRAME;
+use factlog_codec::layout::{ALIGN, FIRST_FRAME};
 use factlog_codec::{GapBody, HistoryId, Position, SegmentId, WriteWay};
 
 use super::clear::{clear_away, remove_below};
@@ -101,11 +101,13 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
     });
     if let Some(gap) = gap {
         // What bears witness to the damage is about to be moved away. Should this be cut short, the
-        // manifest still does.
-        manifest.checkpoint = manifest.checkpoint.max(found.facts.durable).max(found.facts.end);
+        // manifest still does, also where nothing but a contradiction did.
+        let beyond = Position::from_raw(found.facts.end.raw().saturating_add(ALIGN as u64));
+        manifest.checkpoint = manifest.checkpoint.max(found.facts.durable).max(beyond);
         manifest.checkpoint_sequence = manifest.checkpoint_sequence.max(gap.last.after(1));
         report.outcome = RecoveryOutcome::Repaired;
         report.lost = Some((gap.first, gap.last));
+        report.next_sequence = gap.last.after(1);
         report.damage = Some(Box::new(damage_of(&directory, &manifest, &found)));
     }
     loop {

@@ -30,7 +30,8 @@ pub enum Recovery {
     /// Anything but a clean end is refused, and nothing is changed.
     Strict,
     /// Damage too is cut: everything from there on is put into `quarantine/`, a GAP says which
-    /// sequences were lost, and none of them is ever given again.
+    /// sequences were lost, and none of them is ever given again. Opening reads and verifies all
+    /// of the log then.
     Repair,
 }
 

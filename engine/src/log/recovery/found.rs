@@ -25,6 +25,8 @@ pub(crate) struct Found {
     pub(crate) spares: Vec<SegmentHeader>,
     /// Segments that are not in use, but not zero either.
     pub(crate) dirty: Vec<SegmentId>,
+    /// Segments whose header cannot be used, and with it nothing in them.
+    pub(crate) unreadable: Vec<SegmentId>,
     pub(crate) damage: Option<DamageReason>,
     pub(crate) cut: Option<Cut>,
     /// Greatest epoch seen anywhere.

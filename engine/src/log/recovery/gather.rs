@@ -5,7 +5,7 @@
 
 use std::io;
 
-use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
+use factlog_codec::layout::{FIRST_FRAME, ITEM_HEADER, seal_offset, segment_size};
 use factlog_codec::{
     Catalog, Epoch, Frame, FrameKind, HeaderError, Manifest, Position, Residue, Seal, SegOpen,
     SegmentId, SegmentKey, Sequence, Stop, StopReason, Succession, Walk, find_residue,
@@ -24,6 +24,9 @@ use crate::sync::Arc;
 
 /// Told how far it has come.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(RecoveryProgress);
+
+/// Least bytes that an event takes.
+const LEAST_EVENT: u64 = ITEM_HEADER as u64;
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(crate) fn gather(
 ) -> Result<Found, OpenError> {
     let mut probes = Vec::with_capacity(ids.len());
     let mut header_damage = None;
+    // How many segments come before the first one that cannot be reached.
+    let mut reachable = usize::MAX;
     let floor = begin.floor();
     let mut gathering = Gathering::new(directory, manifest, begin);
     for id in ids.iter().copied().filter(|id| *id >= floor) {
@@ -52,13 +57,14 @@ pub(crate) fn gather(
             Ok(probe) => probes.push(probe),
             Err(_) if gathering.is_blank(id)? => gathering.found.dirty.push(id),
             Err(error) => {
-                // What is behind a segment without a header cannot be reached.
-                header_damage = Some((id, error));
-                break;
+                // Nothing leads to what is behind a segment without a header, nor into it.
+                reachable = reachable.min(probes.len());
+                header_damage.get_or_insert((id, error));
+                gathering.found.unreadable.push(id);
             }
         }
     }
-    let used = probes.iter().take_while(|probe| probe.open.is_some()).count();
+    let used = probes.iter().take(reachable).take_while(|probe| probe.open.is_some()).count();
     let of = probes.len();
     let chain = probes.get(..used).unwrap_or(&[]);
     gathering.bear_witness(chain);
@@ -128,6 +134,7 @@ impl<'a> Gathering<'a> {
                 later: Vec::new(),
                 spares: Vec::new(),
                 dirty: Vec::new(),
+                unreadable: Vec::new(),
                 damage: None,
                 cut: None,
                 epoch: manifest.epoch,
@@ -156,11 +163,16 @@ impl<'a> Gathering<'a> {
     /// What manifest and SEGOPENs say was durable.
     fn bear_witness(&mut self, chain: &[Probe]) {
         let mut durable = Position::ZERO;
-        for (open, header) in chain.iter().filter_map(|probe| probe.open.as_ref()) {
+        for probe in chain {
+            let Some((open, header)) = &probe.open else { continue };
             durable = durable.max(header.durable);
-            // A repair voids the checkpoint before it, which it could not change with one stroke.
-            self.found.repaired |=
-                open.before.why == Succession::Repaired && header.epoch == self.manifest.epoch;
+            // A repair voids the checkpoint before it, which it could not change with one stroke,
+            // but not one that the same epoch has noted since.
+            self.found.repaired |= open.before.why == Succession::Repaired
+                && header.epoch == self.manifest.epoch
+                && probe
+                    .gap
+                    .is_none_or(|gap| self.manifest.checkpoint_sequence <= gap.last.after(1));
         }
         if !self.found.repaired {
             durable = durable.max(self.manifest.checkpoint);
@@ -223,6 +235,7 @@ impl<'a> Gathering<'a> {
         let (ts, epoch) =
             probe.seal.map_or((header.ts, header.epoch), |seal| (seal.last_ts, seal.epoch));
         self.found.epoch = self.found.epoch.max(epoch);
+        self.found.last_ts = ts;
         self.before = Some((ts, epoch));
     }
 
@@ -353,7 +366,7 @@ impl<'a> Gathering<'a> {
             return Ok(true);
         };
         self.stop = Some((id, stop));
-        self.look_into(id, key, offset);
+        self.look_into(id, key, offset, self.found.next);
         Ok(false)
     }
 
@@ -387,14 +400,15 @@ impl<'a> Gathering<'a> {
     }
 
     /// What stands at and behind `from` in a segment that was loaded.
-    fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32) {
+    /// `sequence` is the one that was expected there.
+    fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32, sequence: Sequence) {
         let limit = seal_offset(self.bits).min(self.buffer.all().len());
         let whole = self.buffer.all().len() == segment_size(self.bits);
         let residue = if whole && self.buffer.zero_from(from as usize) {
             Residue { zero: true, ..Residue::default() }
         } else {
             let bytes = &self.buffer.all()[..limit];
-            find_residue(key, bytes, from, self.bits, self.found.next)
+            find_residue(key, bytes, from, self.bits, sequence)
         };
         let sealed = self.found.end.is_some_and(|end| end.header.segment == id && end.sealed);
         if !(residue.zero && (whole || sealed)) {
@@ -427,7 +441,8 @@ impl<'a> Gathering<'a> {
             return Ok(());
         }
         let zero = self.found.facts.zero_behind;
-        self.look_into(id, probe.header.key(), FIRST_FRAME);
+        let begins = probe.open.as_ref().map_or(self.found.next, |(_, header)| header.sequence);
+        self.look_into(id, probe.header.key(), FIRST_FRAME, begins);
         if probe.open.is_some() {
             self.found.later.push(id);
         } else {
@@ -489,6 +504,12 @@ impl<'a> Gathering<'a> {
         let bits = self.bits;
         let bound = found.facts.durable;
         found.reached = found.reached.max(found.next);
+        let last = found.segments.last().map(|segment| segment.id());
+        let lost = found.unreadable.iter().max().copied();
+        if lost > last.max(found.later.iter().max().copied()) && !self.manifest.clean {
+            // Nobody knows what the last segment held: as many events as there is room for.
+            found.reached = found.reached.after(segment_size(bits) as u64 / LEAST_EVENT);
+        }
         found.unproven.retain_mut(|range| {
             let end = Position::new(range.segment, range.to, bits);
             if end <= bound {

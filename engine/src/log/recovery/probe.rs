@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
-use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, seal_offset};
+use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, align_up, seal_offset};
 use factlog_codec::{
-    Frame, FrameError, FrameHeader, HeaderError, Manifest, Position, Seal, SegOpen, SegmentHeader,
-    SegmentId,
+    Frame, FrameError, FrameHeader, FrameKind, GapBody, HeaderError, Manifest, Position, Seal,
+    SegOpen, SegmentHeader, SegmentId, Succession,
 };
 
 use crate::log::disk::{Directory, open_regular, read_at, read_no_further};
@@ -18,6 +18,8 @@ pub(super) struct Probe {
     pub(super) header: SegmentHeader,
     /// The SEGOPEN, if there is one: then the segment is in use.
     pub(super) open: Option<(SegOpen, FrameHeader)>,
+    /// The sequences that were lost before it, where it follows a repair.
+    pub(super) gap: Option<GapBody>,
     /// The SEAL of a segment in use, if it verifies.
     pub(super) seal: Option<Seal>,
     /// Whether the page of the SEAL is all zero.
@@ -55,7 +57,7 @@ impl Probe {
         }
         // Ended by recovery: it holds what the successor says, which was synced before it counted.
         let cut = self.unsealed
-            && before.why != factlog_codec::Succession::Full
+            && before.why != Succession::Full
             && first.ts < after.ts
             && first.epoch <= after.epoch
             && first.sequence <= after.sequence;
@@ -96,8 +98,18 @@ pub(super) fn probe(
     if header.log != manifest.log || header.segment != id || header.bits != manifest.bits {
         return Err(OpenError::Foreign(id));
     }
-    let open = read_open(&file, &header, rest).map_err(io)?;
-    let mut probe = Probe { header, open, seal: None, unsealed: false };
+    let mut open = read_open(&file, &header, rest).map_err(io)?;
+    let mut gap = None;
+    if let Some((first, frame)) = &open
+        && first.before.why == Succession::Repaired
+    {
+        gap = read_gap(&file, &header, frame.next_offset()).map_err(io)?;
+        if gap.is_none() {
+            // The repair was cut short: without its GAP it has not happened.
+            open = None;
+        }
+    }
+    let mut probe = Probe { header, open, gap, seal: None, unsealed: false };
     if probe.open.is_some() {
         let at = seal_offset(header.bits);
         let mut page = vec![0; PAGE];
@@ -138,4 +150,15 @@ pub(crate) fn read_open(
     };
     let frame = Frame::parse(key, FIRST_FRAME, bytes).ok();
     Ok(frame.and_then(|frame| Some((SegOpen::decode(&frame).ok()?.0, frame.header))))
+}
+
+/// The GAP at `offset`, if there is one.
+fn read_gap(file: &File, header: &SegmentHeader, offset: u32) -> std::io::Result<Option<GapBody>> {
+    let mut bytes = vec![0; PAGE + align_up(FRAME_HEADER + GapBody::LEN)];
+    let read = read_at(file, &mut bytes, u64::from(offset))?;
+    let bytes = bytes.get(..read).unwrap_or(&[]);
+    let frame = Frame::parse(header.key(), offset, bytes).ok();
+    Ok(frame
+        .filter(|frame| frame.header.kind == FrameKind::Gap)
+        .and_then(|frame| GapBody::decode(frame.body)))
 }
