@@ -1,8 +1,10 @@
-//! What the suites share: digests and seeds; events as they are seen; logs as files, and forged; logs
-//! with named cursors; what is fuzzed.
+//! What the suites share: digests and seeds; events as they are seen; logs as files, forged, and
+//! damaged; disks that fail; logs with named cursors; what is fuzzed.
 
+pub mod damaged;
 pub mod forge;
 pub mod fuzz;
+mod interrupt;
 #[cfg(target_os = "linux")]
 pub mod mounted;
 pub mod named;
@@ -12,6 +14,7 @@ pub mod power_cut;
 mod seen;
 pub mod surgery;
 
+pub use interrupt::{Interrupt, SealHeld};
 pub use seen::{Seen, read_all, read_from, small};
 
 /// FNV-1a over `bytes`: to tell payloads apart, not to protect them.
