@@ -16,12 +16,19 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Of a segment whose bytes are these; its frames end at `end`, if that is known.
-    pub(super) fn new(key: SegmentKey, bits: u8, bytes: &'a [u8], end: Option<u32>) -> Self {
+    /// Of a segment whose bytes are these, from `from` on; its frames end at `end`, if that is known.
+    pub(super) fn new(
+        key: SegmentKey,
+        bits: u8,
+        bytes: &'a [u8],
+        from: u32,
+        end: Option<u32>,
+    ) -> Self {
         let end = end.map_or(seal_offset(bits), |end| end as usize);
         let bytes = bytes.get(..end.min(seal_offset(bits))).unwrap_or(bytes);
         let budget = bytes.len().saturating_mul(8);
-        Self { key, bytes, offset: FIRST_FRAME, budget, exhausted: false }
+        let offset = from.max(FIRST_FRAME) & !15;
+        Self { key, bytes, offset, budget, exhausted: false }
     }
 
     /// Behind the last frame that was given.
