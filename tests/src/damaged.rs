@@ -37,6 +37,20 @@ pub fn append(writer: &mut Writer, bytes: usize) {
     writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
 }
 
+/// Appends so many events of 160 bytes to one stream.
+///
+/// # Panics
+///
+/// When one is not appended.
+pub fn append_short(writer: &mut Writer, count: usize) {
+    let stream = StreamKey::new("block", "all").expect("a name");
+    for _ in 0..count {
+        let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
+        let meta = Meta::new().stream(&stream, Expected::Any);
+        writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
+    }
+}
+
 /// A log that goes to segment `segments` and has 20 events there, and what is in it. Closed, or
 /// dropped: then all but those 20 is durable, as they bear witness.
 ///

@@ -408,6 +408,18 @@ fn is_a_segment_that_recovery_cut_passed_over() {
 }
 
 #[test]
+fn are_no_more_than_two_tables_kept_however_often_a_log_is_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for last in 2..7 {
+        let mut writer = small().open(directory.path()).expect("opens");
+        fill(&mut writer, directory.path(), last);
+        writer.close().expect("closed");
+        let expected: Vec<u32> = (last.saturating_sub(2).max(1)..last).collect();
+        assert_eq!(tables(directory.path()), expected);
+    }
+}
+
+#[test]
 fn do_tables_and_retention_go_together() {
     let directory = log();
     let writer = small().open(directory.path()).expect("opens");

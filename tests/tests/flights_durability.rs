@@ -10,28 +10,23 @@ mod append;
 #[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/args.rs"]
 mod args;
-#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/durable.rs"]
 mod durable;
-#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/events.rs"]
 mod events;
 #[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/failure.rs"]
 mod failure;
-#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/follow.rs"]
 mod follow;
 #[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/input/mod.rs"]
 mod input;
-#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/latency.rs"]
 mod latency;
 #[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/produce.rs"]
 mod produce;
-#[allow(dead_code, reason = "the example uses what this test does not")]
 #[path = "../../engine/examples/flights/views.rs"]
 mod views;
 

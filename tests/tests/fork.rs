@@ -11,6 +11,17 @@ use factlog::{
 
 static NOTE: EventType = EventType::opaque("note", 1);
 
+/// How a child that was just forked ends; here it must not be killed.
+fn exit_code(child: libc::pid_t) -> i32 {
+    assert!(child > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: waits for the child that was just made; `status` is a valid place.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
+    libc::WEXITSTATUS(status)
+}
+
 #[test]
 fn does_a_forked_child_get_an_error_and_the_parent_go_on() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -31,13 +42,7 @@ fn does_a_forked_child_get_an_error_and_the_parent_go_on() {
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(code) };
     }
-    assert!(child > 0, "fork failed");
-    let mut status = 0;
-    // SAFETY: waits for the child that was just made; `status` is a valid place.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(waited, child);
-    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
-    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: append, begin, sync got no error");
+    assert_eq!(exit_code(child), 0, "bits: append, begin, sync got no error");
 
     writer.append(&Opaque::new(&NOTE, b"after")).expect("the parent goes on");
     writer.sync().expect("synced");
@@ -68,13 +73,7 @@ fn does_a_forked_child_not_wait_for_threads_that_it_does_not_have() {
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(code) };
     }
-    assert!(child > 0, "fork failed");
-    let mut status = 0;
-    // SAFETY: waits for the child that was just made; `status` is a valid place.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(waited, child);
-    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
-    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: submit, retain, close got no error");
+    assert_eq!(exit_code(child), 0, "bits: submit, retain, close got no error");
     let receipt = producer.try_submit(note(b"after")).expect("accepted").wait().expect("written");
     assert_eq!(receipt.first.get(), 2);
     service.close().expect("closed");
@@ -113,13 +112,7 @@ fn does_a_forked_child_leave_named_cursors_alone() {
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(code) };
     }
-    assert!(child > 0, "fork failed");
-    let mut status = 0;
-    // SAFETY: waits for the child that was just made; `status` is a valid place.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(waited, child);
-    assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
-    assert_eq!(libc::WEXITSTATUS(status), 0, "bits: save, attach, register, forget got no error");
+    assert_eq!(exit_code(child), 0, "bits: save, attach, register, forget got no error");
     cursor.save().expect("the parent goes on");
     drop(cursor);
     assert_eq!(log.named_cursor("a").expect("attached").next_sequence().get(), 2);

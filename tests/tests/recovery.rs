@@ -6,27 +6,14 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use factlog::{
-    DamageReason, EventType, Expected, FrameError, HeaderError, Meta, Opaque, OpenError,
-    RecoveryOutcome, StopReason, StreamKey, Writer,
-};
+use factlog::{DamageReason, FrameError, HeaderError, OpenError, RecoveryOutcome, StopReason};
 use factlog_codec::{SegOpen, Succession};
+use factlog_tests::damaged::append_short;
 use factlog_tests::surgery::{
     Inventory, SegmentFile, copy_directory, segment_path, used_segments, wait_for_segments,
 };
 use factlog_tests::{Random, Seen, read_all, small};
 use tempfile::TempDir;
-
-static BLOCK: EventType = EventType::opaque("block", 1);
-
-fn append(writer: &mut Writer, count: usize) {
-    let stream = StreamKey::new("block", "all").expect("a name");
-    for _ in 0..count {
-        let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
-        let meta = Meta::new().stream(&stream, Expected::Any);
-        writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
-    }
-}
 
 /// How far the log was promised to be durable.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -41,11 +28,11 @@ enum Left {
 fn log(left: Left) -> (TempDir, Vec<Seen>) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut writer = small().open(directory.path()).expect("a log");
-    append(&mut writer, 90);
+    append_short(&mut writer, 90);
     if left == Left::Synced {
         writer.sync().expect("synced");
     }
-    append(&mut writer, 10);
+    append_short(&mut writer, 10);
     let events = read_all(&writer.log());
     wait_for_segments(directory.path(), 2);
     if left == Left::Closed {
@@ -79,7 +66,7 @@ fn assert_torn(directory: &Path, events: &[Seen], kept: usize) {
         }
         assert_eq!(read_all(&writer.log()), kept_events, "round {round}");
         // Less than was cut, then the next crash.
-        append(&mut writer, 2);
+        append_short(&mut writer, 2);
         kept_events = read_all(&writer.log());
         assert_eq!(kept_events.len(), kept + 2 * (round as usize + 1));
     }
@@ -259,7 +246,7 @@ fn does_recovery_done_ten_times_come_to_the_same() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut writer = small().open(directory.path()).expect("a log");
     while used_segments(directory.path()).len() < 3 {
-        append(&mut writer, 2_000);
+        append_short(&mut writer, 2_000);
     }
     let events = read_all(&writer.log());
     wait_for_segments(directory.path(), 4);

@@ -8,28 +8,20 @@ use std::path::Path;
 
 use factlog::{
     DamageReason, Durability, EventType, Expected, Meta, Opaque, OpenError, Recovery,
-    RecoveryOutcome, StreamKey, Witness, Writer,
+    RecoveryOutcome, StreamKey, Witness,
 };
+use factlog_tests::damaged::append_short;
 use factlog_tests::surgery::{Inventory, SegmentFile, copy_directory, wait_for_segments};
 use factlog_tests::{Seen, read_all, small};
 use tempfile::TempDir;
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 
-fn append(writer: &mut Writer, count: usize) {
-    let stream = StreamKey::new("block", "all").expect("a name");
-    for _ in 0..count {
-        let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
-        let meta = Meta::new().stream(&stream, Expected::Any);
-        writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
-    }
-}
-
 /// A log with 100 events, dropped or closed.
 fn log(closed: bool) -> (TempDir, Vec<Seen>) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut writer = small().open(directory.path()).expect("a log");
-    append(&mut writer, 100);
+    append_short(&mut writer, 100);
     let events = read_all(&writer.log());
     wait_for_segments(directory.path(), 2);
     if closed {
@@ -124,7 +116,7 @@ fn long() -> (TempDir, Vec<Seen>) {
         let meta = Meta::new().stream(&stream, Expected::Any);
         writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
     }
-    append(&mut writer, 10);
+    append_short(&mut writer, 10);
     let events = read_all(&writer.log());
     let table = directory.path().join("seg/0000000005.streams");
     while !table.exists() {
@@ -171,7 +163,7 @@ fn does_verify_look_at_a_log_that_is_being_written() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut writer = small().open(directory.path()).expect("a log");
     for round in 1..=5 {
-        append(&mut writer, 10);
+        append_short(&mut writer, 10);
         let report = small().verify(directory.path()).expect("readable");
         assert_eq!((report.outcome, report.walked), (RecoveryOutcome::Clean, 1), "{report}");
         assert_eq!(report.next_sequence.get(), round * 10 + 1);
@@ -189,7 +181,7 @@ fn is_rot_of_the_last_commit_damage_under_a_strict_witness_and_torn_without() {
             let live = tempfile::tempdir().expect("a directory");
             let options = || small().durability(Durability::Always).witness(witness);
             let mut writer = options().open(live.path()).expect("a log");
-            append(&mut writer, 5);
+            append_short(&mut writer, 5);
             assert_eq!(writer.log().durable().0.get(), 5);
             wait_for_segments(live.path(), 2);
             let directory = tempfile::tempdir().expect("a directory");

@@ -107,7 +107,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         append_events_per_second: (appended.events > 0)
             .then(|| appended.events as f64 / appended.took.as_secs_f64()),
         replay_events_per_second: total as f64 / replay_seconds.max(f64::MIN_POSITIVE),
-        log_bytes: log.recovery().bytes,
+        // Opening reads only what it needs.
+        log_bytes: Options::new().verify(directory)?.bytes,
         append_to_board: appended.to_board,
         durability: args.durability,
         submit_to_answer: appended.to_answer,

@@ -38,6 +38,21 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Makes the segment with this number, and maps it.
+    pub(crate) fn create(shared: &Shared, id: SegmentId) -> io::Result<Self> {
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(io::Error::other)?;
+        let header = SegmentHeader {
+            log: shared.log,
+            segment: id,
+            bits: shared.bits,
+            generation: 1,
+            salt: u64::from_le_bytes(salt),
+        };
+        let file = create_prepared(&shared.directory, &header, shared.written_first)?;
+        Self::map(shared, &header, file)
+    }
+
     /// Maps a segment whose file has a header and zeros behind it.
     pub(crate) fn map(shared: &Shared, header: &SegmentHeader, file: File) -> io::Result<Self> {
         let bits = header.bits;
@@ -276,20 +291,8 @@ impl Office {
 
     fn prepare(&self, id: SegmentId) -> Result<Prepared, IoError> {
         let path = self.shared.directory.segment(id);
-        let make = || {
-            let mut salt = [0; 8];
-            getrandom::fill(&mut salt).map_err(io::Error::other)?;
-            let header = SegmentHeader {
-                log: self.shared.log,
-                segment: id,
-                bits: self.shared.bits,
-                generation: 1,
-                salt: u64::from_le_bytes(salt),
-            };
-            let file = create_prepared(&self.shared.directory, &header, self.shared.written_first)?;
-            Prepared::map(&self.shared, &header, file)
-        };
-        make().map_err(|error| IoError::new("prepare the segment", path, error))
+        let prepared = Prepared::create(&self.shared, id);
+        prepared.map_err(|error| IoError::new("prepare the segment", path, error))
     }
 
     /// Tells a waiting writer how an attempt went that was begun when it had asked so often;

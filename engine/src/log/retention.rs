@@ -10,10 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{
-    Catalog, CatalogEntry, Frame, Place, Position, SegOpen, SegmentId, Sequence, Stop, StopReason,
-    Walk,
-};
+use factlog_codec::{Catalog, Place, Position, SegOpen, SegmentId, Sequence, Walk};
 
 use super::clock::{Clock, SystemClock};
 use super::disk::{
@@ -219,18 +216,12 @@ fn catalog_at(
     let first = shared.segments.get(target).ok_or(ReadError::Missing(target))?;
     read_segment(&shared.directory, target, 1 << shared.bits, &mut buffer)
         .map_err(|error| io(shared.directory.segment(target), error))?;
-    let (open, sequence) = opening(&first, buffer.all())?;
+    let (open, sequence) = first.opening(buffer.all())?;
     let mut entries = Vec::new();
     for (number, head) in (1..).zip(&replay.heads) {
         let number = factlog_codec::StreamNumber::new(number);
         let Some(name) = replay.streams.name(number) else { break };
-        let entry = CatalogEntry {
-            name: name.clone(),
-            version: head.version,
-            position: head.position,
-            index: head.index,
-        };
-        entry.encode(&mut entries);
+        head.entry(name).encode(&mut entries);
     }
     let catalog = Catalog {
         log: shared.log,
@@ -243,18 +234,6 @@ fn catalog_at(
     Ok((catalog, entries))
 }
 
-/// The SEGOPEN of a segment, and the sequence that it begins with.
-fn opening(segment: &Segment, bytes: &[u8]) -> Result<(SegOpen, Sequence), ReadError> {
-    let rest = bytes.get(FIRST_FRAME as usize..).unwrap_or(&[]);
-    let frame = Frame::parse(segment.key(), FIRST_FRAME, rest).map_err(|error| {
-        let stop = Stop { offset: FIRST_FRAME, reason: StopReason::Frame(error) };
-        ReadError::Frame(segment.id(), stop)
-    })?;
-    let (open, _) = SegOpen::decode(&frame)
-        .map_err(|_| ReadError::Items(segment.place(FIRST_FRAME), ItemFault::SegOpen))?;
-    Ok((open, frame.header.sequence))
-}
-
 /// Takes in all frames of a segment that has ended.
 fn take_in(
     replay: &mut Replay,
@@ -264,7 +243,7 @@ fn take_in(
 ) -> Result<(), ReadError> {
     let id = segment.id();
     let end = segment.end().ok_or(ReadError::Missing(id))?;
-    let (_, sequence) = opening(segment, bytes)?;
+    let (_, sequence) = segment.opening(bytes)?;
     let bytes = bytes.get(..end as usize).unwrap_or(bytes);
     let mut walk = Walk::new(segment.key(), bytes, Some(sequence));
     while walk.state().offset < end {

@@ -1,10 +1,14 @@
 //! A segment as this process knows it, and the set of them.
 
-use factlog_codec::layout::segment_size;
-use factlog_codec::{FrameHeader, Place, SegmentId, SegmentKey, Sequence};
+use factlog_codec::layout::{FIRST_FRAME, segment_size};
+use factlog_codec::{
+    Frame, FrameHeader, Place, SegOpen, SegmentId, SegmentKey, Sequence, Stop, StopReason,
+};
 use std::io;
 
 use super::disk::{Directory, open_regular};
+use super::error::ReadError;
+use super::fault::ItemFault;
 use super::frontier::Visible;
 use super::index::SparseIndex;
 use super::map::Mapping;
@@ -70,16 +74,29 @@ impl Segment {
         if !self.unindexed.load(Ordering::Acquire) {
             return;
         }
-        let mut offset = factlog_codec::layout::FIRST_FRAME;
+        let mut offset = FIRST_FRAME;
         while let Some(rest) = bytes.get(offset as usize..) {
             // A frame that does not verify is found by whoever looks at it.
             let Ok(header) = FrameHeader::parse(self.key, offset, rest) else { break };
-            if offset > factlog_codec::layout::FIRST_FRAME {
+            if offset > FIRST_FRAME {
                 self.index.note(offset, header.sequence, header.ts);
             }
             offset = header.next_offset();
         }
         self.unindexed.store(false, Ordering::Release);
+    }
+
+    /// The SEGOPEN, and the sequence that the segment begins with. `bytes` are all that it has, or
+    /// its frozen part.
+    pub(crate) fn opening(&self, bytes: &[u8]) -> Result<(SegOpen, Sequence), ReadError> {
+        let rest = bytes.get(FIRST_FRAME as usize..).unwrap_or(&[]);
+        let frame = Frame::parse(self.key, FIRST_FRAME, rest).map_err(|error| {
+            let stop = Stop { offset: FIRST_FRAME, reason: StopReason::Frame(error) };
+            ReadError::Frame(self.id, stop)
+        })?;
+        let (open, _) = SegOpen::decode(&frame)
+            .map_err(|_| ReadError::Items(self.place(FIRST_FRAME), ItemFault::SegOpen))?;
+        Ok((open, frame.header.sequence))
     }
 
     pub(crate) fn place(&self, offset: u32) -> Place {

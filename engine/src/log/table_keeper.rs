@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{
-    Catalog, CatalogEntry, Frame, FrameKind, ItemKind, Items, Position, SegOpen, SegmentId,
-    StreamNumber, Walk,
+    Catalog, Frame, FrameKind, ItemKind, Items, Position, SegmentId, StreamNumber,
 };
 
 use super::disk::{TableFile, remove_tables_below};
@@ -36,15 +35,17 @@ pub(crate) struct TableKeeper {
 }
 
 impl TableKeeper {
-    /// Starts the thread. `heads` are those of all streams at `from`.
+    /// Starts the thread. `heads` are those of all streams at `from`; `last` is the segment with the
+    /// newest table that there is.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         heads: Vec<Head>,
         from: Position,
+        last: Option<SegmentId>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicU8::new(0));
         let (inside, shared) = (Arc::clone(&stop), Arc::clone(shared));
-        let mut work = Work { heads, from, last: None, table_bytes: 0, since: u64::MAX };
+        let mut work = Work { heads, from, last, table_bytes: 0, since: u64::MAX };
         let thread = thread::Builder::new().name("factlog-tables".into()).spawn(move || {
             while inside.load(Ordering::Acquire) == 0 {
                 match work.go_on(&shared, &inside) {
@@ -185,9 +186,9 @@ impl Work {
         end: u32,
         next: &Segment,
     ) -> io::Result<()> {
-        let Some((open, sequence)) = opening(shared, next)? else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
+        let mapping = next.mapping(&shared.directory)?;
+        let bytes = next.frozen(&mapping, shared.frontier.visible());
+        let (open, sequence) = next.opening(bytes).map_err(io::Error::other)?;
         if open.before.segment != segment.id() || open.before.end != end {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -195,12 +196,7 @@ impl Work {
         for (number, head) in (1..).zip(&self.heads) {
             let name = shared.streams.name(StreamNumber::new(number));
             let Some(name) = name else { return Err(io::ErrorKind::InvalidData.into()) };
-            file.add(&CatalogEntry {
-                name: name.clone(),
-                version: head.version,
-                position: head.position,
-                index: head.index,
-            })?;
+            file.add(&head.entry(name))?;
         }
         let table = Catalog {
             log: shared.log,
@@ -216,18 +212,4 @@ impl Work {
         }
         Ok(())
     }
-}
-
-/// The SEGOPEN of a segment, and the sequence that it begins with.
-fn opening(
-    shared: &Shared,
-    segment: &Segment,
-) -> io::Result<Option<(SegOpen, factlog_codec::Sequence)>> {
-    let mapping = segment.mapping(&shared.directory)?;
-    let bytes = segment.frozen(&mapping, shared.frontier.visible());
-    let mut walk = Walk::new(segment.key(), bytes, None);
-    Ok(walk.next_frame().ok().and_then(|frame| {
-        let (open, _) = SegOpen::decode(&frame).ok()?;
-        Some((open, frame.header.sequence))
-    }))
 }

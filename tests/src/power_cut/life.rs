@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use factlog::{
-    AppendError, CommitAlign, Durability, Options, Retention, Start, Witness, WriteWay, Writer,
+    AppendError, CommitAlign, Durability, OpenError, Options, Retention, Sequence, Start,
+    SyncError, Waited, Witness, WriteWay, Writer,
 };
 use factlog_simdisk::{Fault, Operation, SimDisk};
 
@@ -141,7 +142,7 @@ impl Life {
                 self.writer = Some(writer);
                 Ok(())
             }
-            Err(factlog::OpenError::Io(error)) if is_injected(&error.source) => {
+            Err(OpenError::Io(error)) if is_injected(&error.source) => {
                 self.watch.disk.heal();
                 Ok(())
             }
@@ -163,13 +164,13 @@ impl Life {
         self.open()?;
         let before = self.rollovers();
         match self.random.below(24) {
-            0..10 => self.append(1)?,
+            0..10 => {
+                let fact = self.fact();
+                self.append(fact)?;
+            }
             10..13 => self.transaction()?,
             13..17 => self.sync()?,
-            17 if self.long => {
-                let count = 10 + self.random.below(20) as usize;
-                self.append_long(count)?;
-            }
+            17 if self.long => self.fill()?,
             18 => self.retain()?,
             19 => self.close()?,
             20 => drop(self.writer.take()),
@@ -179,18 +180,7 @@ impl Life {
                 let written = self.watch.disk.write_back(&mut || random.next(), share);
                 written.map_err(|error| error.to_string())?;
             }
-            _ => {
-                let log = self.writer.as_ref().map(Writer::log);
-                if let Some(log) = log {
-                    let at = log.visible().0.get();
-                    if at > 1
-                        && let Ok(factlog::Waited::Ready) =
-                            log.wait_durable(factlog::Sequence::new(at - 1), Duration::from_secs(5))
-                    {
-                        self.watch.acknowledge(at - 1);
-                    }
-                }
-            }
+            _ => self.wait(),
         }
         report.rollovers += self.rollovers().saturating_sub(before);
         self.watch.draw(1 + self.random.below(3) as usize);
@@ -242,25 +232,18 @@ impl Life {
         }
     }
 
-    fn append(&mut self, count: usize) -> Result<(), String> {
-        for _ in 0..count {
-            let fact = self.fact();
-            let Some(writer) = &mut self.writer else { return Ok(()) };
-            let done = fact.put(|event, meta| writer.append_with(event, meta));
-            let acknowledges = self.kind.acknowledges();
-            self.appended(&[fact], done.map(|_| acknowledges))?;
-        }
-        Ok(())
+    fn append(&mut self, fact: Fact) -> Result<(), String> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let done = fact.put(|event, meta| writer.append_with(event, meta));
+        let acknowledges = self.kind.acknowledges();
+        self.appended(&[fact], done.map(|_| acknowledges))
     }
 
     /// Fills a segment.
-    fn append_long(&mut self, count: usize) -> Result<(), String> {
-        for _ in 0..count {
+    fn fill(&mut self) -> Result<(), String> {
+        for _ in 0..10 + self.random.below(20) {
             let fact = Fact { len: 200_000, ..self.fact() };
-            let Some(writer) = &mut self.writer else { return Ok(()) };
-            let done = fact.put(|event, meta| writer.append_with(event, meta));
-            let acknowledges = self.kind.acknowledges();
-            self.appended(&[fact], done.map(|_| acknowledges))?;
+            self.append(fact)?;
         }
         Ok(())
     }
@@ -287,7 +270,7 @@ impl Life {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         match writer.sync() {
             Ok(()) => self.watch.acknowledge(self.model.facts.len() as u64),
-            Err(factlog::SyncError::Poisoned(cause)) if is_injected(&cause.source) => {
+            Err(SyncError::Poisoned(cause)) if is_injected(&cause.source) => {
                 return self.let_go();
             }
             Err(error) => return Err(format!("sync: {error}")),
@@ -295,12 +278,23 @@ impl Life {
         Ok(())
     }
 
+    /// Waits until the last event is durable, whatever the policy is.
+    fn wait(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        let (log, last) = (writer.log(), writer.next_sequence().before());
+        if last > Sequence::ZERO
+            && let Ok(Waited::Ready) = log.wait_durable(last, Duration::from_secs(5))
+        {
+            self.watch.acknowledge(last.get());
+        }
+    }
+
     fn close(&mut self) -> Result<(), String> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         match writer.close() {
             Ok(()) => self.watch.acknowledge(self.model.facts.len() as u64),
-            Err(factlog::SyncError::Poisoned(cause)) if is_injected(&cause.source) => {}
-            Err(factlog::SyncError::Manifest(cause)) if is_injected(&cause.source) => {}
+            Err(SyncError::Poisoned(cause)) if is_injected(&cause.source) => {}
+            Err(SyncError::Manifest(cause)) if is_injected(&cause.source) => {}
             Err(error) => return Err(format!("close: {error}")),
         }
         self.watch.disk.heal();
@@ -313,10 +307,11 @@ impl Life {
         let log = writer.log();
         let keep = 1 + self.random.below(2) as usize;
         self.model.floor = log.visible().0.get();
-        drop(writer.retain(&Retention::keep_segments(keep)));
-        let oldest = log.cursor(Start::Oldest).map_err(|error| error.to_string())?;
-        let _ = oldest;
-        Ok(())
+        match writer.retain(&Retention::keep_segments(keep)) {
+            Err(error) if !is_injected_behind(&error) => return Err(format!("retention: {error}")),
+            _ => {}
+        }
+        log.cursor(Start::Oldest).map(drop).map_err(|error| error.to_string())
     }
 
     /// One of the next operations fails, now and then all that follow.
@@ -367,6 +362,12 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// Whether a fault of the simulated disk is at the end of a chain of errors.
+fn is_injected_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+    let own = error.downcast_ref::<std::io::Error>().is_some_and(is_injected);
+    own || error.source().is_some_and(is_injected_behind)
 }
 
 /// Whether a fault of the simulated disk is behind an error.

@@ -7,7 +7,7 @@ use factlog_codec::{
 
 use crate::log::claim::Claim;
 use crate::log::conductor::Prepared;
-use crate::log::disk::{create_prepared, has_other_names, open_regular};
+use crate::log::disk::{has_other_names, open_regular};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::recovery::{Action, End, Found};
@@ -119,19 +119,8 @@ pub(super) fn succeed(
         Some(header) => open_prepared(shared, &header)?,
         None => {
             let path = shared.directory.segment(id);
-            let io = |source| OpenError::Io(IoError::new("prepare the segment", &path, source));
-            let mut salt = [0; 8];
-            getrandom::fill(&mut salt).map_err(std::io::Error::other).map_err(io)?;
-            let header = SegmentHeader {
-                log: shared.log,
-                segment: id,
-                bits: shared.bits,
-                generation: 1,
-                salt: u64::from_le_bytes(salt),
-            };
-            let written = shared.written_first;
-            let file = create_prepared(&shared.directory, &header, written).map_err(io)?;
-            Prepared::map(shared, &header, file).map_err(io)?
+            Prepared::create(shared, id)
+                .map_err(|source| IoError::new("prepare the segment", path, source))?
         }
     };
     shared.segments.push(Arc::clone(&prepared.segment));

@@ -181,7 +181,7 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
     let conductor =
         Conductor::start(&shared, plan, ready, Some(tended)).map_err(io("start a thread for"))?;
     let background = Background::start(&syncer).map_err(io("start a thread for"))?;
-    let tables = TableKeeper::start(&shared, at_end, visible.max(first(bits)))
+    let tables = TableKeeper::start(&shared, at_end, visible.max(first(bits)), found.table)
         .map_err(io("start a thread for"))?;
     let herald = Herald::start(shared.frontier.waiters()).map_err(io("start a thread for"))?;
     Ok(Writer::new(WriterParts {

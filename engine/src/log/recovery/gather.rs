@@ -231,7 +231,6 @@ impl<'a> Gathering<'a> {
         self.found.segments.push(segment);
         self.found.next = ended.next;
         self.found.durable = (end, ended.next);
-        self.found.epoch = self.found.epoch.max(header.epoch);
         let (ts, epoch) =
             probe.seal.map_or((header.ts, header.epoch), |seal| (seal.last_ts, seal.epoch));
         self.found.epoch = self.found.epoch.max(epoch);
@@ -399,8 +398,8 @@ impl<'a> Gathering<'a> {
         self.found.unproven.push(Unproven { segment, from: FIRST_FRAME, to, next });
     }
 
-    /// What stands at and behind `from` in a segment that was loaded.
-    /// `sequence` is the one that was expected there.
+    /// What stands at and behind `from` in a segment that was loaded; `sequence` is the one that was
+    /// expected there.
     fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32, sequence: Sequence) {
         let limit = seal_offset(self.bits).min(self.buffer.all().len());
         let whole = self.buffer.all().len() == segment_size(self.bits);

@@ -22,6 +22,14 @@ pub(crate) struct Head {
     pub(crate) index: u16,
 }
 
+impl Head {
+    /// As it stands in a catalog.
+    pub(crate) fn entry(&self, name: &StreamKey) -> CatalogEntry {
+        let Self { version, position, index } = *self;
+        CatalogEntry { name: name.clone(), version, position, index }
+    }
+}
+
 /// What the frames so far amount to.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
