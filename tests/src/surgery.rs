@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, align_up, seal_offset};
 use factlog_codec::{
-    FrameDraft, FrameHeader, FrameKind, SegmentHeader, SegmentKey, Walk, seal_frame,
+    Frame, FrameDraft, FrameHeader, FrameKind, SegOpen, SegmentHeader, SegmentKey, Walk, WriteWay,
+    seal_frame,
 };
 
 /// The path of segment `number`.
@@ -163,6 +164,17 @@ impl SegmentFile {
 
     fn frame_space(&self) -> &[u8] {
         &self.bytes[..seal_offset(self.header.bits).min(self.bytes.len())]
+    }
+
+    /// The way in which it is written, as its SEGOPEN says.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    pub fn way(&self) -> WriteWay {
+        let rest = self.bytes.get(FIRST_FRAME as usize..).unwrap_or(&[]);
+        let frame = Frame::parse(self.key(), FIRST_FRAME, rest).expect("a frame");
+        SegOpen::decode(&frame).expect("a SEGOPEN").0.way
     }
 
     /// Its frames, up to the first place without one.

@@ -12,7 +12,7 @@ use factlog::{
     RecoveryReport, Retention, SegmentId, Sequence, Start, StreamKey, StreamVersion, Writer,
 };
 use factlog_codec::layout::seal_offset;
-use factlog_codec::{Catalog, CatalogEntry, Seal};
+use factlog_codec::{Catalog, CatalogEntry, Fold, Seal};
 use factlog_tests::surgery::{SegmentFile, copy_directory, used_segments};
 use factlog_tests::{Seen, read_from, small};
 use tempfile::TempDir;
@@ -220,7 +220,7 @@ fn does_a_table_that_does_not_fit_cost_nothing_but_time() {
     let source = log();
     let contents = Contents::of(source.path());
     // What is done, segments walked, tables that were of no use.
-    let cases: [(&str, Spoil, u32, &[u32]); 10] = [
+    let cases: [(&str, Spoil, u32, &[u32]); 11] = [
         ("a byte of the head", |at| flip_table(at, 11, 41), 2, &[11]),
         ("a byte of an entry", |at| flip_table(at, 11, 9_000), 2, &[11]),
         (
@@ -261,6 +261,16 @@ fn does_a_table_that_does_not_fit_cost_nothing_but_time() {
         (
             "of another end",
             |at| edit_table(at, 11, |catalog, _| catalog.before_end -= 16),
+            2,
+            &[11],
+        ),
+        (
+            "of other frames",
+            |at| {
+                edit_table(at, 11, |catalog, _| {
+                    catalog.before_fold = Fold::from_raw(!catalog.before_fold.raw());
+                });
+            },
             2,
             &[11],
         ),

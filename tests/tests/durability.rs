@@ -2,14 +2,18 @@
 //!
 //! What a sync does to a disk is not asked here; the watermark is, and who waits for it.
 
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use factlog::{
-    Durability, EventType, Expected, Meta, Opaque, Sequence, Start, StreamKey, ThreadOptions,
-    WaitStrategy, Waited,
+    DamageReason, Durability, EventType, Expected, Meta, Opaque, OpenError, Position, Sequence,
+    Start, StreamKey, ThreadOptions, WaitStrategy, Waited, WriteWay,
 };
-use factlog_tests::small;
+use factlog_codec::Manifest;
+use factlog_tests::surgery::{SegmentFile, manifest_path, used_segments};
+use factlog_tests::{read_all, small};
 
 static NOTE: EventType = EventType::opaque("note", 1);
 const SOON: Duration = Duration::from_secs(60);
@@ -192,4 +196,74 @@ fn does_a_cursor_that_turns_durable_in_the_middle_of_a_frame_miss_nothing() {
         }
     }
     assert_eq!(left, 2, "2 of the first frame and 1 behind it were read above");
+}
+
+/// The newest checkpoint in the manifest.
+fn checkpoint(directory: &Path) -> Position {
+    let slots = [0, 1].map(|slot| fs::read(manifest_path(directory, slot)).expect("there"));
+    // One of them may just be written.
+    let slots = slots.iter().filter_map(|page| Manifest::decode(page).ok());
+    slots.max_by_key(|manifest| manifest.generation).expect("one is whole").checkpoint
+}
+
+/// Waits until something has happened in the background.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < SOON, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn does_a_log_at_rest_note_in_the_manifest_how_far_it_is_durable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let interval = Durability::Interval(Duration::from_millis(5));
+    let mut writer = small().durability(interval).open(directory.path()).expect("opens");
+    for _ in 0..10 {
+        writer.append(&note()).expect("appended");
+    }
+    let end = writer.log().visible().1;
+    until("it is noted", || checkpoint(directory.path()) == end);
+    drop(writer);
+    // So the last frame, behind which there is none, has a witness: its rot is damage.
+    let mut segment = SegmentFile::read(directory.path(), 1);
+    let last = *segment.frames().last().expect("frames");
+    segment.bytes[last.offset as usize + 60] ^= 1;
+    segment.write();
+    match small().open(directory.path()) {
+        Err(OpenError::Damaged(damage)) => {
+            assert!(matches!(damage.reason, DamageReason::Lost(_)), "{damage}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn is_what_recovery_found_made_durable_without_being_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    for _ in 0..10 {
+        writer.append(&note()).expect("appended");
+    }
+    drop(writer);
+    // Nobody commits or waits: that would be a reason to sync.
+    let writer = small().durability(Durability::Group).open(directory.path()).expect("opens");
+    until("it is durable", || writer.log().durable().0 == Sequence::new(10));
+}
+
+#[test]
+fn does_another_way_of_writing_begin_with_another_segment() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ways = [WriteWay::Mapped, WriteWay::Mapped, WriteWay::Staged, WriteWay::Mapped];
+    for way in ways {
+        let mut writer = small().write_way(way).open(directory.path()).expect("opens");
+        writer.append(&note()).expect("appended");
+        writer.close().expect("closed");
+    }
+    let numbers = used_segments(directory.path());
+    let read = |number: &u32| SegmentFile::read(directory.path(), *number);
+    let found: Vec<_> = numbers.iter().map(|number| read(number).way()).collect();
+    assert_eq!(found, [WriteWay::Mapped, WriteWay::Staged, WriteWay::Mapped]);
+    assert_eq!(read_all(&small().open_read_only(directory.path()).expect("opens")).len(), 4);
 }

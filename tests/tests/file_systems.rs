@@ -5,11 +5,18 @@
 //! is not.
 #![cfg(target_os = "linux")]
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use factlog::{Durability, EventType, FileSystem, Opaque, OpenError, Options, Start, WriteWay};
+use factlog::{
+    DiskObserver, DiskOperation, Durability, EventType, FileSystem, Opaque, OpenError, Options,
+    Start, WriteWay,
+};
 use factlog_tests::mounted::{inside, mounted};
 use factlog_tests::read_all;
+use factlog_tests::surgery::{SegmentFile, wait_for_segments};
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 
@@ -42,6 +49,31 @@ fn live(point: &Path, way: WriteWay, durability: Durability) {
     println!("{way:?}, {durability:?}: {appended} events");
 }
 
+/// Counts the bytes that are written with system calls.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl DiskObserver for Counted {
+    fn after(&self, operation: &DiskOperation<'_>) {
+        if let DiskOperation::Write(_, _, bytes) = operation {
+            self.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many whole segments are written before any is used; and the way of the first one.
+fn prepared(point: &Path, options: Options) -> (u64, WriteWay) {
+    let directory = point.join("prepared");
+    let written = Arc::new(Counted::default());
+    let options = options.segment_size(4 << 20).spare_segments(1).disk_observer(written.clone());
+    let writer = options.open(&directory).expect("opens");
+    wait_for_segments(&directory, 2);
+    let way = SegmentFile::read(&directory, 1).way();
+    drop(writer);
+    fs::remove_dir_all(&directory).expect("removed");
+    (written.0.load(Ordering::Relaxed) >> 22, way)
+}
+
 /// In both ways, or in the staged one only, where the other is refused with a reason.
 fn both(point: &Path, refused: Option<FileSystem>) {
     live(point, WriteWay::Staged, Durability::Group);
@@ -52,6 +84,8 @@ fn both(point: &Path, refused: Option<FileSystem>) {
             live(point, WriteWay::Mapped, Durability::Always);
         }
         Some(expected) => {
+            // Unless asked for otherwise. To write segments first would be in vain.
+            assert_eq!(prepared(point, Options::new()), (0, WriteWay::Staged));
             let mapped = Options::new().write_way(WriteWay::Mapped);
             let error = mapped.open(point.join("refused")).expect_err("it is refused");
             let OpenError::CopyOnWrite { file_system, .. } = error else { panic!("{error}") };
@@ -74,7 +108,13 @@ fn does_it_live_on_tmpfs() {
 #[test]
 fn does_it_live_on_ext4() {
     match mounted() {
-        Some(point) => both(&point, None),
+        Some(point) => {
+            both(&point, None);
+            // The one in use, the next one and the reserve.
+            let group = Options::new().durability(Durability::Group);
+            assert_eq!(prepared(&point, group), (3, WriteWay::Staged));
+            assert_eq!(prepared(&point, Options::new()), (0, WriteWay::Mapped));
+        }
         None => inside(
             "does_it_live_on_ext4",
             &["unshare", "mkfs.ext4"],

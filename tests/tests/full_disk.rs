@@ -15,6 +15,7 @@ use factlog::{
     Start, WriteWay,
 };
 use factlog_tests::mounted::{inside, mounted};
+use factlog_tests::surgery::used_segments;
 
 static FILL: EventType = EventType::opaque("fill", 1);
 
@@ -42,6 +43,12 @@ fn fill(point: &Path) {
     };
     assert!(matches!(error, AppendError::NoSpace(_)), "{error:?}");
     assert!(appended > 100, "only {appended} events fitted");
+    // One segment is left in reserve: the writer takes all but the last.
+    let files = fs::read_dir(directory.join("seg")).expect("listed").filter(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        name.to_string_lossy().ends_with(".log")
+    });
+    assert_eq!(files.count(), used_segments(&directory).len() + 1, "no reserve");
     // Again, and the events so far are readable.
     assert!(matches!(writer.append(&event), Err(AppendError::NoSpace(_))));
     writer.sync().expect("what was accepted can be made durable");
