@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, align_up, seal_offset};
+use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, align_up, seal_offset};
 use factlog_codec::{
     Frame, FrameDraft, FrameHeader, FrameKind, SegOpen, SegmentHeader, SegmentKey, Walk, WriteWay,
     seal_frame,
@@ -164,6 +164,27 @@ impl SegmentFile {
 
     fn frame_space(&self) -> &[u8] {
         &self.bytes[..seal_offset(self.header.bits).min(self.bytes.len())]
+    }
+
+    /// Puts frame headers that hold one behind the other, from `from` on, each of which claims all
+    /// bytes up to where frames may end: whoever believed them would checksum those once for each.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such place.
+    pub fn fill_with_lies(&mut self, from: u32) {
+        let (key, from) = (self.key(), from as usize);
+        let end = self.bytes.len() - PAGE;
+        for offset in (from..end - FRAME_HEADER).step_by(FRAME_HEADER) {
+            let span = (end - offset) as u32;
+            let mut header = [0; FRAME_HEADER];
+            header[4..8].copy_from_slice(&(span - FRAME_HEADER as u32).to_le_bytes());
+            header[38] = FrameKind::Data.code();
+            header[40..44].copy_from_slice(&span.to_le_bytes());
+            let hsum = key.at(offset as u32).hsum(&header);
+            header[44..].copy_from_slice(&hsum.to_le_bytes());
+            self.bytes[offset..offset + FRAME_HEADER].copy_from_slice(&header);
+        }
     }
 
     /// The way in which it is written, as its SEGOPEN says.

@@ -118,3 +118,24 @@ fn does_a_forked_child_leave_named_cursors_alone() {
     assert_eq!(log.named_cursor("a").expect("attached").next_sequence().get(), 2);
     writer.close().expect("closed");
 }
+
+/// The threads of a writer do not exist in a child: it must not wait for them.
+#[test]
+fn can_a_forked_child_let_go_of_a_writer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = Options::new().segment_size(4 << 20).open(directory.path()).expect("a log");
+    writer.append(&Opaque::new(&NOTE, b"before")).expect("appended");
+    // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves by
+    // `_exit`. An alarm ends it should it wait for something.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: asks the kernel for a signal.
+        unsafe { libc::alarm(20) };
+        drop(writer);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(0) };
+    }
+    assert_eq!(exit_code(child), 0);
+    writer.append(&Opaque::new(&NOTE, b"after")).expect("the parent goes on");
+    writer.close().expect("closed");
+}

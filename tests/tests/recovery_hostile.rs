@@ -123,6 +123,24 @@ fn are_lengths_that_lie_refused() {
     assert_eq!(shorter, StopReason::Frame(FrameError::Filler));
 }
 
+/// Behind the tail stand headers that hold, as many as fit, each of which claims all the rest. What
+/// they say is not followed to the end: nobody knows then whether one bears witness, so the log is
+/// refused, which loses nothing.
+#[test]
+fn is_a_segment_full_of_lying_lengths_refused_in_bounded_work() {
+    let (directory, events) = log(false);
+    let mut segment = SegmentFile::read(directory.path(), 1);
+    segment.fill_with_lies(segment.end());
+    segment.write();
+    let before = Inventory::of(directory.path());
+    let error = small().open(directory.path()).expect_err("undecided");
+    let OpenError::Damaged(damage) = error else { panic!("{error}") };
+    assert_eq!(damage.reason, DamageReason::Undecided, "{damage}");
+    let log = small().open_read_only(directory.path()).expect("up to there");
+    assert_eq!(read_all(&log), events);
+    before.assert_unchanged(directory.path());
+}
+
 /// The fault that `edit` of frame `index` makes: it contradicts what stands before it, which is
 /// damage whoever promised what.
 fn fault(index: usize, edit: Edit) -> ItemFault {

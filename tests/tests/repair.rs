@@ -31,6 +31,10 @@ fn everything(log: &Log) -> Vec<Seen> {
 /// Reads `events` by every sequence, by every time and by streams; `next` is the next sequence.
 fn check_reads(log: &Log, events: &[Seen], next: u64) {
     assert_eq!(everything(log), events);
+    // At the end a cursor stands where the log goes on, also right behind a gap.
+    let mut cursor = log.cursor(Start::Oldest).expect("placed");
+    while cursor.next_event().expect("readable").is_some() {}
+    assert_eq!(cursor.next_sequence().get(), next);
     for wanted in 1..=next {
         let behind = events.partition_point(|event| event.sequence < wanted);
         let mut cursor = log.cursor(Start::Sequence(Sequence::new(wanted))).expect("placed");
