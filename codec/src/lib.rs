@@ -50,8 +50,8 @@ pub use catalog::{Catalog, CatalogEntries, CatalogEntry, CatalogError};
 pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{
-    EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, GapBody, Sealed,
-    seal_frame,
+    EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, FramePieces,
+    GapBody, Sealed, seal_frame,
 };
 pub use ids::{
     Epoch, HistoryId, LogId, Place, Position, SegmentId, Sequence, StreamNumber, StreamVersion,
@@ -66,5 +66,5 @@ pub use manifest::{Ancestor, Manifest, ManifestError};
 pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,
     SegOpenTypes, SegmentHeader, Stop, StopReason, Succession, Walk, WalkState, WriteWay,
-    find_residue,
+    find_candidate, find_residue,
 };
