@@ -33,7 +33,7 @@
 //! - [`event`], [`value`], [`vocabulary`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading
-//! - [`RecoveryReport`]: what a crash has left, and what became of it
+//! - [`RecoveryReport`]: what a crash has left, and what became of it; [`Scrub`]: what has rotted
 //! - `engine/DESIGN.md`: why it is as it is; `codec/FORMAT.md`: the file format
 
 #[cfg(doctest)]
@@ -51,9 +51,9 @@ pub use factlog_codec::types::{
 };
 pub use factlog_codec::{
     CatalogError, Encoding, Epoch, ExtensionError, FrameError, HeaderError, HistoryId, ItemError,
-    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SegmentId, Sequence, Stop,
-    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
-    TypeItemError, TypeNumber, event, value, vocabulary,
+    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError, SegOpenError,
+    SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey, StreamKeyError,
+    StreamNumber, StreamVersion, TypeItemError, TypeNumber, event, value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
@@ -62,7 +62,8 @@ pub use log::{
     Clock, Cursor, Cut, Damage, DamageReason, Draft, Drafts, Durability, EventRef, Expected,
     FileSystem, IoError, ItemFault, Log, LogType, Meta, OpenError, OptionError, Options, Producer,
     ReadError, Readable, Receipt, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal,
-    Refused, RetainError, Retained, Retention, SeekError, Start, Stats, StreamCursor,
+    Refused, Remedy, RetainError, Retained, Retention, Scrub, ScrubError, ScrubFinding,
+    ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor,
     StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
     Waited, Writer, WriterThread,
 };

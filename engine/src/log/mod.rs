@@ -13,6 +13,7 @@
 //! - `conductor`, `syncer`: the two background threads; `durability`, `demand`: what the second one
 //!   is to do
 //! - `writer`, `cursor`: appending and reading
+//! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `retention`: whole segments from the front are dropped
 //! - `wait_durable`: waiting until events are durable
@@ -43,6 +44,7 @@ mod options;
 mod recovery;
 mod report;
 mod retention;
+mod scrub;
 mod segment;
 mod shared;
 mod stats;
@@ -73,6 +75,9 @@ pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };
 pub use retention::Retention;
+pub use scrub::{
+    Remedy, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop,
+};
 pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
