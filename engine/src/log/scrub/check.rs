@@ -11,10 +11,10 @@ use factlog_codec::{
 };
 
 use super::frames::{Frames, NoFrame};
-use super::medium::SegmentFile;
+use super::medium::{CHUNK, SegmentFile};
 use super::pace::{Pace, Stopped};
 use super::report::{Remedy, ScrubFinding, ScrubReason, ScrubReport};
-use super::window::{CHUNK, Halt, View, Window};
+use super::window::{Halt, View, Window};
 use crate::log::fault::IoError;
 use crate::sync::Arc;
 
@@ -129,19 +129,29 @@ pub(super) fn check(
         report.add(target.idle(offset, size.abs_diff(len), ScrubReason::Length(len)));
     }
     let mut view = View::new(window, &mut file, pace, &target.path, len.min(size), CHUNK);
-    header(target, &mut view, report)?;
-    let chain = frames(target, &mut view, report)?;
-    if let (Some((next, open)), true) = (&after, chain.whole) {
+    inside(target, after.as_ref(), &mut view, report)?;
+    report.checked += 1;
+    report.direct += u32::from(file.is_direct());
+    Ok(())
+}
+
+/// Checks what the file holds. `after` is the SEGOPEN of the next segment, if it can be used.
+pub(super) fn inside(
+    target: &Target,
+    after: Option<&(FrameHeader, SegOpen)>,
+    view: &mut View<'_, '_>,
+    report: &mut ScrubReport,
+) -> Result<(), Stopped> {
+    header(target, view, report)?;
+    let chain = frames(target, view, report)?;
+    if let (Some((next, open)), true) = (after, chain.whole) {
         agree(target, &chain, next, open, report);
     }
     let why = after.map(|(_, open)| open.before.why);
     if why == Some(Succession::Full) {
-        zeros(target, &mut view, report)?;
+        zeros(target, view, report)?;
     }
-    seal(target, &mut view, &chain, why, report)?;
-    report.checked += 1;
-    report.direct += u32::from(file.is_direct());
-    Ok(())
+    seal(target, view, &chain, why, report)
 }
 
 /// The SEGOPEN of the next segment. That it cannot be used is a finding there, if nobody else comes

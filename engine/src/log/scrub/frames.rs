@@ -66,11 +66,15 @@ impl Frames<'_, '_, '_> {
     /// The frame at `offset`, if it verifies.
     pub(super) fn verify(&mut self, offset: u32) -> Result<(FrameHeader, BodyHead), NoFrame> {
         let room = bytes_between(offset, self.end);
-        let bytes = self.view.get(offset, room.min(FRAME_HEADER + WalkState::BODY_HEAD))?;
-        let (first, body) = bytes.split_first_chunk().ok_or(FrameError::NoRoom)?;
+        let bytes = self.view.get(offset, FRAME_HEADER)?;
+        let first = bytes.first_chunk().ok_or(FrameError::NoRoom)?;
         let mut pieces = FramePieces::begin(self.key, offset, first, room)?;
-        let mut head = BodyHead { bytes: [0; WalkState::BODY_HEAD], len: 0 };
+        // No more than the frame has: what is behind it may be unreadable.
         let len = usize::try_from(pieces.header().len).unwrap_or(usize::MAX);
+        let len = len.min(WalkState::BODY_HEAD);
+        let bytes = self.view.get(offset, FRAME_HEADER + len)?;
+        let body = bytes.get(FRAME_HEADER..).unwrap_or(&[]);
+        let mut head = BodyHead { bytes: [0; WalkState::BODY_HEAD], len: 0 };
         for (to, from) in head.bytes.iter_mut().zip(body.iter().take(len)) {
             *to = *from;
             head.len += 1;

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::log::disk::{has_other_names, open_regular, read_at};
 
+/// Most bytes that are read at once.
+pub(super) const CHUNK: usize = 1 << 20;
+
 /// What a segment is read from.
 pub(super) trait Medium {
     /// Reads up to `into.len()` bytes at `offset`; how many there were. Both are whole pages, and
@@ -130,3 +133,41 @@ fn forget(file: &File, offset: u64, len: usize) {
 
 #[cfg(not(target_os = "linux"))]
 fn forget(_: &File, _: u64, _: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    use factlog_codec::layout::PAGE;
+
+    /// Each way gives the same bytes, also at the end of a file that has no whole pages.
+    #[test]
+    fn do_all_ways_read_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let written: Vec<u8> = (0..3 * PAGE + 100).map(|at| (at % 251) as u8).collect();
+        File::create(&path).unwrap().write_all(&written).unwrap();
+        let mut space = vec![0; 5 * PAGE];
+        let lead = space.as_ptr().align_offset(PAGE);
+        let aligned = &mut space[lead..][..4 * PAGE];
+        let mut file = SegmentFile::at_rest(&path).unwrap();
+        assert_eq!((file.len, file.linked), (written.len() as u64, false));
+        for way in [file.way, Way::Forgetful, Way::Cached] {
+            direct(&file.file, way == Way::Direct).unwrap();
+            file.way = way;
+            aligned.fill(0xFF);
+            assert_eq!(file.read(aligned, 0).unwrap(), written.len());
+            assert_eq!(aligned[..written.len()], written);
+            assert_eq!(file.read(&mut aligned[..PAGE], 2 * PAGE as u64).unwrap(), PAGE);
+            assert_eq!(aligned[..PAGE], written[2 * PAGE..3 * PAGE]);
+            assert_eq!(file.read(&mut aligned[..PAGE], 4 * PAGE as u64).unwrap(), 0);
+        }
+        // A read that direct reads refuse, for its address: others are made.
+        let mut file = SegmentFile::at_rest(&path).unwrap();
+        let mut space = vec![0; 3 * PAGE];
+        let odd = space.as_ptr().align_offset(PAGE) + 1;
+        assert_eq!(file.read(&mut space[odd..][..PAGE], 0).unwrap(), PAGE);
+        assert_eq!(space[odd..][..PAGE], written[..PAGE]);
+    }
+}

@@ -11,8 +11,11 @@
 //! - `window`: the one chunk that is in memory
 //! - `frames`: frames through that window, and looking for the next one behind damage
 //! - `check`: all that is checked of one segment
+//! - `faulty`: tests, on a medium that fails
 
 mod check;
+#[cfg(test)]
+mod faulty;
 mod frames;
 mod medium;
 mod pace;
@@ -187,7 +190,7 @@ fn run(
         Some(rate) => Some(Bucket::new(rate).ok_or(ScrubError::Rate)?),
         None => None,
     };
-    let chunk = bucket.as_ref().map_or(window::CHUNK, Bucket::piece);
+    let chunk = bucket.as_ref().map_or(medium::CHUNK, Bucket::piece);
     // Another process may write a log that is open for reading only.
     let elsewhere = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner).is_read_only();
     let mut nobody = |_| ControlFlow::Continue(());

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use factlog_codec::SegmentId;
 use factlog_codec::layout::PAGE;
 
+use super::medium::CHUNK;
 use super::report::ScrubProgress;
-use super::window::CHUNK;
 
 /// The longest sleep without asking whether to go on; also what the bucket holds.
 const NAP: Duration = Duration::from_millis(50);

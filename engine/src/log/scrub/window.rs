@@ -10,9 +10,6 @@ use super::pace::{Pace, Stopped};
 use crate::log::fault::IoError;
 use crate::sync::Arc;
 
-/// Most bytes that are read at once.
-pub(super) const CHUNK: usize = 1 << 20;
-
 /// Why there are no bytes.
 #[derive(Debug)]
 pub(super) enum Halt {
