@@ -87,9 +87,15 @@ impl FrameKey {
     /// The checksum of `bytes`, seeded with this key.
     #[inline]
     pub fn crc(self, bytes: &[u8]) -> u32 {
-        let mut hasher = Hasher::new_with_initial(fold_halves(self.0));
+        let mut hasher = self.hasher();
         hasher.update(bytes);
         hasher.finalize()
+    }
+
+    /// The same, for bytes that come in pieces.
+    #[inline]
+    pub(crate) fn hasher(self) -> Hasher {
+        Hasher::new_with_initial(fold_halves(self.0))
     }
 }
 

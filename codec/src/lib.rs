@@ -52,8 +52,8 @@ pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use cursor::{CursorName, CursorNameError, CursorPlace, CursorSlot, CursorSlotError};
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{
-    EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, GapBody, Sealed,
-    seal_frame, seal_padded_frame,
+    EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, FramePieces,
+    GapBody, Sealed, seal_frame, seal_padded_frame,
 };
 pub use ids::{
     Epoch, HistoryId, LogId, Place, Position, SegmentId, Sequence, StreamNumber, StreamVersion,
@@ -68,5 +68,5 @@ pub use manifest::{Ancestor, Manifest, ManifestError};
 pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,
     SegOpenTypes, SegmentHeader, Stop, StopReason, Succession, Walk, WalkState, WriteWay,
-    find_residue,
+    find_candidate, find_residue,
 };

@@ -33,7 +33,7 @@
 //! - [`event`], [`value`], [`vocabulary`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading
-//! - [`RecoveryReport`]: what a crash has left, and what became of it
+//! - [`RecoveryReport`]: what a crash has left, and what became of it; [`Scrub`]: what has rotted
 //! - `engine/DESIGN.md`: why it is as it is; `codec/FORMAT.md`: the file format
 
 #[cfg(doctest)]
@@ -52,9 +52,9 @@ pub use factlog_codec::types::{
 pub use factlog_codec::{
     CatalogError, CursorName, CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch,
     ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
-    MetadataTooLong, Place, Position, SegmentId, Sequence, Stop, StopReason, StreamItemError,
-    StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay,
-    event, value, vocabulary,
+    MetadataTooLong, Place, Position, SealError, SegOpenError, SegmentId, Sequence, Stop,
+    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
+    TypeItemError, TypeNumber, WriteWay, event, value, vocabulary,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
@@ -64,8 +64,9 @@ pub use log::{
     DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole,
     IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError,
     OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome,
-    RecoveryProgress, RecoveryReport, Refusal, Refused, RetainError, Retained, Retention, Salvage,
-    SalvageError, SalvageReport, Salvaged, SaveError, SeekError, Start, Stats, StreamCursor,
+    RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy, RetainError, Retained, Retention,
+    Salvage, SalvageError, SalvageReport, Salvaged, SaveError, Scrub, ScrubError, ScrubFinding,
+    ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor,
     StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
     Waited, Witness, Writer, WriterThread,
 };

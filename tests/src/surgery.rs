@@ -4,8 +4,8 @@
 //! from the engine.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -155,6 +155,35 @@ impl SegmentFile {
     /// When it cannot be written.
     pub fn write(&self) {
         fs::write(&self.path, &self.bytes).expect("written");
+    }
+
+    /// Writes it back into the same file, which somebody may have open and mapped: its length
+    /// changes only if it has to.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn write_in_place(&self) {
+        let mut file = OpenOptions::new().write(true).open(&self.path).expect("opened");
+        let len = self.bytes.len() as u64;
+        if file.metadata().expect("a length").len() != len {
+            file.set_len(len).expect("another length");
+        }
+        file.write_all(&self.bytes).expect("written");
+    }
+
+    /// Flips one bit of the byte at `offset` in the file, which somebody may have open and mapped.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn rot(&self, offset: u32) {
+        let mut file = OpenOptions::new().read(true).write(true).open(&self.path).expect("opened");
+        let mut byte = [0];
+        file.seek(SeekFrom::Start(offset.into())).expect("there");
+        file.read_exact(&mut byte).expect("read");
+        file.seek(SeekFrom::Start(offset.into())).expect("there");
+        file.write_all(&[byte[0] ^ 0x10]).expect("written");
     }
 
     /// What its frames are keyed with.

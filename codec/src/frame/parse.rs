@@ -132,6 +132,22 @@ impl FrameHeader {
         let Some(first) = bytes.first_chunk::<FRAME_HEADER>() else {
             return Err(FrameError::NoRoom);
         };
+        Self::parse_within(key, offset, first, bytes.len())
+    }
+
+    /// The same, of a header whose body is not at hand: frames must end `room` bytes from its
+    /// first one.
+    ///
+    /// # Errors
+    ///
+    /// The reason why there is none.
+    #[inline]
+    pub fn parse_within(
+        key: SegmentKey,
+        offset: u32,
+        first: &[u8; FRAME_HEADER],
+        room: usize,
+    ) -> Result<Self, FrameError> {
         let raw: RawFrameHeader = bytemuck::cast(*first);
         if key.at(offset).hsum(first) != raw.hsum {
             return Err(if all_zero(first) { FrameError::Empty } else { FrameError::HeaderSum });
@@ -149,7 +165,7 @@ impl FrameHeader {
         if !fits || !span.is_multiple_of(ALIGN) {
             return Err(FrameError::Span(raw.span));
         }
-        if span > bytes.len() {
+        if span > room {
             return Err(FrameError::Beyond(raw.span));
         }
         Ok(Self {

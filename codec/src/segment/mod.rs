@@ -14,6 +14,6 @@ mod walk;
 
 pub use header::{Descriptor, HeaderError, SegmentHeader};
 pub use open::{Predecessor, SegOpen, SegOpenError, SegOpenTypes, Succession, WriteWay};
-pub use residue::{Residue, find_residue};
+pub use residue::{Residue, find_candidate, find_residue};
 pub use seal::{Seal, SealError};
 pub use walk::{Stop, StopReason, Walk, WalkState};

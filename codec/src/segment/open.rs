@@ -188,7 +188,28 @@ impl SegOpen {
         if frame.header.kind != FrameKind::SegOpen {
             return Err(SegOpenError::Kind);
         }
-        let mut reader = Reader::new(frame.body);
+        let open = Self::decode_fixed(frame.body)?;
+        let types = frame.body.get(Self::LEN..).unwrap_or(&[]);
+        let types = SegOpenTypes { items: Items::new(types) };
+        let mut count = 0_u32;
+        for entry in types.clone() {
+            entry?;
+            count += 1;
+        }
+        if count != u32::from(open.types) {
+            return Err(SegOpenError::Types(open.types));
+        }
+        Ok((open, types))
+    }
+
+    /// The fixed part, of the body of a verified frame of this kind. The types, which may not be
+    /// at hand, are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// The fixed part cannot be used.
+    pub fn decode_fixed(body: &[u8]) -> Result<Self, SegOpenError> {
+        let mut reader = Reader::new(body);
         let raw: RawSegOpen = reader.pod().ok_or(SegOpenError::Short)?;
         let way = match raw.way {
             1 => WriteWay::Mapped,
@@ -205,22 +226,13 @@ impl SegOpen {
         if raw.reserved != [0; 10] {
             return Err(SegOpenError::Reserved);
         }
-        let types = SegOpenTypes { items: Items::new(reader.rest()) };
-        let mut count = 0_u32;
-        for entry in types.clone() {
-            entry?;
-            count += 1;
-        }
-        if count != u32::from(raw.types) {
-            return Err(SegOpenError::Types(raw.types));
-        }
         let before = Predecessor {
             segment: SegmentId::new(raw.before_segment),
             end: raw.before_end,
             fold: Fold::from_raw(raw.before_fold),
             why,
         };
-        let open = Self {
+        Ok(Self {
             history: HistoryId::new(Uuid::from_bytes(raw.history)),
             before,
             wall_clock: raw.wall_clock,
@@ -228,8 +240,7 @@ impl SegOpen {
             next_type: (raw.next_type != 0).then(|| TypeNumber::new(raw.next_type)),
             types: raw.types,
             way,
-        };
-        Ok((open, types))
+        })
     }
 }
 

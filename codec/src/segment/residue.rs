@@ -4,7 +4,7 @@
 
 use crate::bytes::all_zero;
 use crate::checksum::SegmentKey;
-use crate::frame::{Frame, FrameKind, GapBody};
+use crate::frame::{Frame, FrameHeader, FrameKind, GapBody};
 use crate::ids::{Epoch, Position, Sequence};
 use crate::layout::{ALIGN, FRAME_HEADER};
 
@@ -62,7 +62,7 @@ pub fn find_residue(
         if rest.len() < FRAME_HEADER {
             break;
         }
-        let step = match crate::frame::FrameHeader::parse(key, offset, rest) {
+        let step = match FrameHeader::parse(key, offset, rest) {
             Err(_) => 0,
             Ok(header) => {
                 let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
@@ -97,6 +97,26 @@ fn next_after(frame: &Frame<'_>) -> Sequence {
         _ => None,
     };
     gap.map_or(frame.header.next_sequence(), |gap| gap.last.after(1))
+}
+
+/// The first place in `bytes`, which begin at `from`, where a frame may begin: the header's own
+/// check holds, and its lengths stay below `end`. Whether the frame verifies nobody knows yet.
+///
+/// Looks at every 16th byte, as far as there are whole headers. It costs nothing but that,
+/// however the lengths lie, so that a segment can be looked through in pieces.
+pub fn find_candidate(key: SegmentKey, bytes: &[u8], from: u32, end: u32) -> Option<FrameHeader> {
+    let step = u32::try_from(ALIGN).unwrap_or(16);
+    let mut offset = from;
+    let mut rest = bytes;
+    while let Some(first) = rest.first_chunk::<FRAME_HEADER>() {
+        let room = usize::try_from(end.checked_sub(offset)?).unwrap_or(0);
+        if let Ok(header) = FrameHeader::parse_within(key, offset, first, room) {
+            return Some(header);
+        }
+        offset = offset.checked_add(step)?;
+        rest = rest.get(ALIGN..)?;
+    }
+    None
 }
 
 impl Residue {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::checksum::{Fold, SegmentKey};
-use crate::frame::{EpochBody, Frame, FrameError, FrameKind, GapBody};
+use crate::frame::{EpochBody, Frame, FrameError, FrameHeader, FrameKind, GapBody};
 use crate::ids::{Epoch, Sequence};
 use crate::layout::FIRST_FRAME;
 
@@ -107,15 +107,7 @@ impl<'a> Walk<'a> {
     /// From the first frame of the segment with `key`. `bytes` is the segment from its first
     /// byte up to where frames must end. `sequence` is the one that must come next, if known.
     pub const fn new(key: SegmentKey, bytes: &'a [u8], sequence: Option<Sequence>) -> Self {
-        let state = WalkState {
-            offset: FIRST_FRAME,
-            sequence,
-            ts: 0,
-            epoch: Epoch::new(0),
-            fold: key.empty_fold(),
-            frames: 0,
-        };
-        Self { key, bytes, state }
+        Self { key, bytes, state: WalkState::new(key, sequence) }
     }
 
     /// The same, held against the segment before: time and epoch go on from there.
@@ -138,40 +130,78 @@ impl<'a> Walk<'a> {
     /// Where and why there is none: the walk stays there.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Frame<'a>, Stop> {
-        let frame = self.read().map_err(|reason| Stop { offset: self.state.offset, reason })?;
-        let header = &frame.header;
-        let next = match header.kind {
-            FrameKind::Gap => match GapBody::decode(frame.body) {
-                Some(gap) if gap.first == header.sequence => gap.last.after(1),
-                _ => return Err(self.stop(StopReason::Body(FrameKind::Gap))),
-            },
-            FrameKind::Epoch if EpochBody::decode(frame.body).is_none() => {
-                return Err(self.stop(StopReason::Body(FrameKind::Epoch)));
-            }
-            _ => header.next_sequence(),
-        };
-        self.state = WalkState {
-            offset: header.next_offset(),
-            sequence: Some(next),
-            ts: header.ts,
-            epoch: header.epoch,
-            fold: self.state.fold.then(header.offset, header.crc),
-            frames: self.state.frames.saturating_add(1),
-        };
+        let (frame, next) =
+            self.read().map_err(|reason| Stop { offset: self.state.offset, reason })?;
+        self.state = next;
         Ok(frame)
     }
 
-    const fn stop(&self, reason: StopReason) -> Stop {
-        Stop { offset: self.state.offset, reason }
-    }
-
     #[inline]
-    fn read(&self) -> Result<Frame<'a>, StopReason> {
+    fn read(&self) -> Result<(Frame<'a>, WalkState), StopReason> {
         let state = &self.state;
         let rest = usize::try_from(state.offset).ok().and_then(|offset| self.bytes.get(offset..));
         let frame =
             Frame::parse(self.key, state.offset, rest.unwrap_or(&[])).map_err(StopReason::Frame)?;
-        let header = &frame.header;
+        let next = state.then(&frame.header, frame.body)?;
+        Ok((frame, next))
+    }
+}
+
+impl WalkState {
+    /// Before the first frame of the segment with `key`. `sequence` is the one that must come next,
+    /// if known.
+    pub const fn new(key: SegmentKey, sequence: Option<Sequence>) -> Self {
+        Self {
+            offset: FIRST_FRAME,
+            sequence,
+            ts: 0,
+            epoch: Epoch::new(0),
+            fold: key.empty_fold(),
+            frames: 0,
+        }
+    }
+
+    /// Holds a frame that verifies against this; gives what the one after it is held against.
+    ///
+    /// Of the body [`BODY_HEAD`](Self::BODY_HEAD) bytes are enough, or all if it has fewer.
+    ///
+    /// # Errors
+    ///
+    /// The frame does not go on from here.
+    #[inline]
+    pub fn then(&self, header: &FrameHeader, body: &[u8]) -> Result<Self, StopReason> {
+        self.admit(header)?;
+        let next = match header.kind {
+            FrameKind::Gap => match GapBody::decode(body) {
+                Some(gap) if gap.first == header.sequence => gap.last.after(1),
+                _ => return Err(StopReason::Body(FrameKind::Gap)),
+            },
+            FrameKind::Epoch if EpochBody::decode(body).is_none() => {
+                return Err(StopReason::Body(FrameKind::Epoch));
+            }
+            _ => header.next_sequence(),
+        };
+        Ok(Self {
+            offset: header.next_offset(),
+            sequence: Some(next),
+            ts: header.ts,
+            epoch: header.epoch,
+            fold: self.fold.then(header.offset, header.crc),
+            frames: self.frames.saturating_add(1),
+        })
+    }
+
+    /// Bytes of a body that say everything that a walk has to know.
+    pub const BODY_HEAD: usize = 64;
+
+    /// Holds the header of a frame against this.
+    ///
+    /// # Errors
+    ///
+    /// The frame does not go on from here.
+    #[inline]
+    pub fn admit(&self, header: &FrameHeader) -> Result<(), StopReason> {
+        let state = self;
         if (header.kind == FrameKind::SegOpen) != (state.offset == FIRST_FRAME) {
             return Err(StopReason::SegOpen);
         }
@@ -189,6 +219,12 @@ impl<'a> Walk<'a> {
         if header.ts <= state.ts {
             return Err(StopReason::Time { before: state.ts, found: header.ts });
         }
-        Ok(frame)
+        Ok(())
     }
 }
+
+const _: () = {
+    // One more than the longest: a body that is too long is seen.
+    assert!(EpochBody::LEN < WalkState::BODY_HEAD && GapBody::LEN < WalkState::BODY_HEAD);
+    assert!(super::open::SegOpen::LEN <= WalkState::BODY_HEAD);
+};

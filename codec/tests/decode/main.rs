@@ -16,6 +16,7 @@ mod frames;
 mod items;
 mod names;
 mod pages;
+mod pieces;
 mod residue;
 mod segopen;
 mod walk;

@@ -17,6 +17,7 @@
 //! - `rollover`: from one segment to the next
 //! - `writer`, `cursor`: appending and reading
 //! - `named`: cursors whose places are kept, and whether the log still is the one that they read
+//! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `salvage`: what can be got out of a damaged log
 //! - `retention`: whole segments from the front are dropped
@@ -53,6 +54,7 @@ mod report;
 mod retention;
 mod rollover;
 mod salvage;
+mod scrub;
 mod segment;
 mod shared;
 mod staged;
@@ -89,6 +91,9 @@ pub use report::{
 };
 pub use retention::Retention;
 pub use salvage::{Hole, Salvage, SalvageError, SalvageReport, Salvaged};
+pub use scrub::{
+    Remedy, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop,
+};
 pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
