@@ -3,7 +3,10 @@
 //! Each body gives how many pieces of its input were accepted, so that a run which accepts nothing
 //! can be told from one that tests something.
 
-use factlog::{Description, Event, Log, Options, StreamKey, StreamVersion, TypeItemError, render};
+use factlog::{
+    AppendError, Description, Event, EventType, Log, Opaque, Options, StreamKey, StreamVersion,
+    TypeItemError, render,
+};
 use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, MIN_SEGMENT_BITS, PAGE};
 use factlog_codec::{
     CursorSlot, Frame, FrameKind, ItemKind, Items, Manifest, Seal, SegOpen, SegmentHeader,
@@ -13,6 +16,9 @@ use factlog_codec::{
 /// Salt of the made-up segment.
 pub const SALT: u64 = 0x5EED;
 const BITS: u8 = MIN_SEGMENT_BITS;
+
+/// What is appended where the types above are not what they were.
+static OTHER: EventType = EventType::opaque("fuzzed-other", 1);
 
 /// The key of the made-up segment.
 pub const fn key() -> SegmentKey {
@@ -176,7 +182,14 @@ pub fn recovery(bytes: &[u8]) -> u64 {
             let before = read.expect("what can be written can be read");
             assert_eq!(traverse(&writer.log()), before, "recovery changed what is there");
             let event = Flat { number: 1, ratio: 1.0, letter: 'x', flag: None };
-            writer.append(&event).expect("the log goes on");
+            match writer.append(&event) {
+                Ok(_) => {}
+                // The bytes have declared the same type in another shape.
+                Err(AppendError::Drift(_)) => {
+                    writer.append(&Opaque::new(&OTHER, b"other")).expect("the log goes on");
+                }
+                Err(error) => panic!("the log does not go on: {error}"),
+            }
             traverse(&writer.log()).1
         }
         Err(_) => 0,

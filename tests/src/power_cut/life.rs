@@ -303,10 +303,11 @@ impl Life {
 
     fn retain(&mut self) -> Result<(), String> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        // What may go counts as gone from here on.
+        // What may go counts as gone from here on: in a segment that has just begun there may be no
+        // event at all.
         let log = writer.log();
         let keep = 1 + self.random.below(2) as usize;
-        self.model.floor = log.visible().0.get();
+        self.model.floor = log.visible().0.get() + 1;
         match writer.retain(&Retention::keep_segments(keep)) {
             Err(error) if !is_injected_behind(&error) => return Err(format!("retention: {error}")),
             _ => {}
