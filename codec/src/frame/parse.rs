@@ -183,6 +183,15 @@ impl FrameHeader {
         })
     }
 
+    /// Whether bytes may be a header at all, without the price of its check: for those who look at
+    /// every place. What this refuses, [`parse_within`](Self::parse_within) refuses.
+    #[inline]
+    pub(crate) fn may_be(first: &[u8; FRAME_HEADER]) -> bool {
+        let raw: RawFrameHeader = bytemuck::cast(*first);
+        usize::try_from(raw.span)
+            .is_ok_and(|span| span >= FRAME_HEADER && span.is_multiple_of(ALIGN))
+    }
+
     /// Where the next frame begins.
     pub const fn next_offset(&self) -> u32 {
         self.offset.saturating_add(self.span)

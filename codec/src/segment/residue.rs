@@ -41,8 +41,8 @@ pub(crate) struct Plausible {
 /// byte up to where frames must end; `bits` its size, `sequence` the one that was expected next.
 ///
 /// A frame counts if it verifies, is durable not beyond itself, and its sequence is within reach
-/// of what can stand in a segment behind what was expected, or behind the frame found before it. Checksum work is bounded by eight times the bytes
-/// looked at, however the lengths in them lie.
+/// of what can stand in a segment behind what was expected, or behind the frame found before it.
+/// Checksum work is bounded by eight times the bytes looked at, however the lengths in them lie.
 pub fn find_residue(
     key: SegmentKey,
     bytes: &[u8],
@@ -59,12 +59,12 @@ pub fn find_residue(
     let mut budget = rest.len().saturating_mul(8);
     let mut offset = from.next_multiple_of(16);
     while let Some(rest) = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)) {
-        if rest.len() < FRAME_HEADER {
-            break;
-        }
-        let step = match FrameHeader::parse(key, offset, rest) {
-            Err(_) => 0,
-            Ok(header) => {
+        let Some(first) = rest.first_chunk::<FRAME_HEADER>() else { break };
+        let may_be = FrameHeader::may_be(first);
+        let header = may_be.then(|| FrameHeader::parse_within(key, offset, first, rest.len()).ok());
+        let step = match header.flatten() {
+            None => 0,
+            Some(header) => {
                 let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
                 let Some(left) = budget.checked_sub(cost) else {
                     residue.exhausted = true;
@@ -110,7 +110,9 @@ pub fn find_candidate(key: SegmentKey, bytes: &[u8], from: u32, end: u32) -> Opt
     let mut rest = bytes;
     while let Some(first) = rest.first_chunk::<FRAME_HEADER>() {
         let room = usize::try_from(end.checked_sub(offset)?).unwrap_or(0);
-        if let Ok(header) = FrameHeader::parse_within(key, offset, first, room) {
+        if FrameHeader::may_be(first)
+            && let Ok(header) = FrameHeader::parse_within(key, offset, first, room)
+        {
             return Some(header);
         }
         offset = offset.checked_add(step)?;
