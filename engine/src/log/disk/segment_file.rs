@@ -47,10 +47,12 @@ pub(crate) fn move_prepared(
     id: SegmentId,
 ) -> io::Result<SegmentHeader> {
     let (from, path) = (directory.segment(header.segment), directory.segment(id));
-    // Under its old name it never has another number; without a name that counts it is nothing.
+    // Under its old name it never has another number, also on the medium, which may keep that name
+    // longer than the bytes; without a name that counts it is nothing.
     let temporary = path.with_extension("tmp");
     let io = directory.io();
     io.rename(&from, &temporary)?;
+    io.sync_directory(&directory.segments())?;
     let file = open_regular(&temporary, true)?;
     let generation = header.generation.saturating_add(1);
     let header = SegmentHeader { segment: id, generation, ..*header };
