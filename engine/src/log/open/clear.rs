@@ -54,20 +54,19 @@ pub(super) fn clear_away(
     for path in temporary {
         disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
-    if usable.is_empty()
-        && let Some(id) = next
-        && let Some(at) = others.iter().position(|(_, shared)| !shared)
-    {
-        // The disk may be full: what was prepared for another place serves for this one.
-        let (header, _) = others.swap_remove(at);
+    // The disk may be full: what was prepared for another place serves for this one.
+    let serves = others.iter().position(|(_, shared)| usable.is_empty() && !shared);
+    let serves = serves.map(|at| others.swap_remove(at).0);
+    // The others go first: one of them may have the number that is next.
+    for (header, _) in others {
+        let path = directory.segment(header.segment);
+        disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
+    }
+    if let (Some(header), Some(id)) = (serves, next) {
         let moved = move_prepared(directory, &header, id);
         usable.push(moved.map_err(|source| {
             IoError::new("prepare anew the segment", directory.segment(header.segment), source)
         })?);
-    }
-    for (header, _) in others {
-        let path = directory.segment(header.segment);
-        disk.remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
     // A catalog that was being written: it means nothing under that name.
     let path = directory.catalog().with_extension("tmp");
