@@ -3,6 +3,7 @@
 //!
 //! Everything happens in `FACTLOG_BENCH_DIR`, or in the system's directory for temporary files.
 
+pub mod machine;
 pub mod opening;
 
 use std::fs::{self, OpenOptions};
