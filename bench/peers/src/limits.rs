@@ -50,7 +50,13 @@ impl Subject for Limit {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees { checksum: None, verified: false, atomic: "nothing", order: "none" }
+        Guarantees {
+            checksum: None,
+            verified: false,
+            atomic: "nothing",
+            opening: "nothing",
+            order: "none",
+        }
     }
 
     fn settings(&self, _: Operation, _: usize) -> String {

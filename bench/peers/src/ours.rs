@@ -34,6 +34,7 @@ impl Subject for Factlog {
             checksum: Some("CRC-32 of each frame"),
             verified: true,
             atomic: "a call",
+            opening: "the end, and three pages of each segment",
             order: "one sequence; streams, causes and types on demand",
         }
     }
@@ -60,19 +61,15 @@ impl Subject for Factlog {
     }
 
     fn append(&self, load: &Load<'_>) -> Outcome<Option<Box<dyn Appender>>> {
-        let before = present();
         let options = Options::new().segment_size(SEGMENT).spare_segments(1);
         let options = options.prefault(SEGMENT as usize).durability(Durability::None);
         let mut log = Log::new(options, load, false)?;
         log.segment = Some(SEGMENT);
         // The type is described in the log with its first event.
         log.writer.append(&Opaque::new(&EVENT, load.payloads.of(0)))?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while present() < before + SEGMENT - MARGIN {
-            if Instant::now() > deadline {
-                return Err("the pages of a new segment are not present after 20 s".into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        settle(&load.within.join("seg"))?;
+        if present() < SEGMENT - MARGIN {
+            return Err("the pages of a new segment are not made present".into());
         }
         Ok(Some(Box::new(log)))
     }
@@ -219,11 +216,11 @@ impl Drop for Open {
     }
 }
 
-/// Waits until the segments ahead are prepared: their zeros are written in the background, and
-/// would be measured with the first commits only.
+/// Waits until nothing happens in the background any more: the segments ahead are prepared, their
+/// zeros written or their pages present. It would be measured with the first commits only.
 fn settle(segments: &Path) -> Outcome<()> {
     let began = Instant::now();
-    let (mut before, mut since) = (Vec::new(), Instant::now());
+    let (mut before, mut since) = ((Vec::new(), 0), Instant::now());
     while since.elapsed() < Duration::from_millis(200) {
         if began.elapsed() > Duration::from_secs(60) {
             return Err("segments are still being prepared after 60 s".into());
@@ -235,8 +232,9 @@ fn settle(segments: &Path) -> Outcome<()> {
         }
         names.sort();
         let busy = names.iter().any(|name| Path::new(name).extension() == Some("tmp".as_ref()));
-        if busy || names != before {
-            (before, since) = (names, Instant::now());
+        let now = (names, present());
+        if busy || now != before {
+            (before, since) = (now, Instant::now());
         }
     }
     Ok(())

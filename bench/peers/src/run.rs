@@ -193,7 +193,8 @@ impl Run<'_> {
             let last = errors.trim().lines().last().unwrap_or("it said nothing").to_owned();
             return Err(format!("{} ({status})", last));
         }
-        let answer: Value = serde_json::from_str(out.trim())
+        // Some peers print something before.
+        let answer: Value = serde_json::from_str(out.lines().last().unwrap_or(""))
             .map_err(|error| format!("it answered {out:?}: {error}"))?;
         Ok(answer["rate"].as_f64())
     }

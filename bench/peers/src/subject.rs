@@ -20,6 +20,8 @@ pub struct Guarantees {
     pub verified: bool,
     /// What becomes durable or visible together.
     pub atomic: &'static str,
+    /// What opening reads of a log that was closed.
+    pub opening: &'static str,
     /// What it keeps beside the payloads: order, streams, indexes.
     pub order: &'static str,
 }

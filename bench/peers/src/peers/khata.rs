@@ -52,6 +52,7 @@ impl Subject for Khata {
             checksum: self.checked.then_some("CRC-16 of each payload"),
             verified: self.checked,
             atomic: "an event",
+            opening: "every header",
             order: "one sequence, with a sparse index in memory",
         }
     }

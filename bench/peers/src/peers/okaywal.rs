@@ -40,6 +40,7 @@ impl Subject for OkayWal {
             checksum: Some("CRC-32C of each chunk"),
             verified: true,
             atomic: "an entry",
+            opening: "everything, verified",
             order: "entries of chunks, until they are checkpointed elsewhere",
         }
     }

@@ -34,6 +34,7 @@ impl Subject for Seglog {
             checksum: Some("CRC-32C of each record"),
             verified: true,
             atomic: "a commit",
+            opening: "everything, verified",
             order: "records at offsets",
         }
     }

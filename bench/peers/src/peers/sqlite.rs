@@ -36,6 +36,7 @@ impl Subject for Sqlite {
             checksum: None,
             verified: false,
             atomic: "a transaction",
+            opening: "its header and schema",
             order: "a table by number, with SQL; frames of its WAL have checksums, pages have none",
         }
     }

@@ -9,7 +9,8 @@ use crate::row::{Operation, Row};
 /// One row, a line for each subject.
 pub fn line(line: &Line) -> String {
     let mut out = format!("{} ({})\n", line.row, line.row.unit());
-    push(&mut out, line, &line.ours, "");
+    let opening = line.row.operation == Operation::Open;
+    push(&mut out, line, &line.ours, if opening { guard(line, &line.ours) } else { "" });
     for peer in &line.peers {
         push(&mut out, line, peer, guard(line, peer));
     }
@@ -18,7 +19,8 @@ pub fn line(line: &Line) -> String {
     }
     let mut sums = Vec::new();
     if let Some((best, ratio)) = line.best().and_then(|best| Some((best, line.ratio(best)?))) {
-        sums.push(format!("{ratio:.2} x {}, the best peer with checksums", best.name));
+        let ratio = times(ratio);
+        sums.push(format!("{ratio} x {}, the best peer with checksums", best.name));
     }
     if let Some((limit, ratio)) =
         line.limit.as_ref().and_then(|limit| Some((limit, line.ratio(limit)?)))
@@ -38,8 +40,8 @@ fn push(out: &mut String, line: &Line, figure: &Figure, remark: &str) {
             let [median, least, greatest] =
                 [summary.median, summary.least, summary.greatest].map(short);
             let ratio = line.ratio(figure).filter(|_| figure.name != line.ours.name);
-            let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:8.2} x"));
-            format!("{median:>9}  {:<19}{ratio:<11}  {remark}", format!("{least} - {greatest}"))
+            let ratio = ratio.map_or_else(String::new, |ratio| format!("{:>9} x", times(ratio)));
+            format!("{median:>9}  {:<19}{ratio:<12}  {remark}", format!("{least} - {greatest}"))
         }
         Ok(None) => "     none  has no such operation".into(),
         Err(error) => format!("   failed  {error}"),
@@ -52,7 +54,11 @@ fn settings(name: &str, row: Row) -> String {
     subject(name).map_or_else(String::new, |subject| subject.settings(row.operation, row.batch))
 }
 
+/// What stands beside a peer's figure.
 fn guard(line: &Line, peer: &Figure) -> &'static str {
+    if line.row.operation == Operation::Open {
+        return subject(&peer.name).map_or("", |subject| subject.guarantees().opening);
+    }
     match (peer.is_guarded(line.row), line.row.operation) {
         (true, Operation::Replay) => "verified",
         (false, Operation::Replay) => "not verified",
@@ -99,6 +105,18 @@ pub fn notes(lines: &[Line]) -> String {
     out
 }
 
+/// A ratio, with two digits that count where it is small.
+fn times(ratio: f64) -> String {
+    let places = if ratio >= 0.095 {
+        2
+    } else if ratio >= 0.0095 {
+        3
+    } else {
+        5
+    };
+    format!("{ratio:.places$}")
+}
+
 /// Three digits that count, and a unit.
 fn short(rate: f64) -> String {
     let (value, unit) = match rate {
@@ -121,6 +139,14 @@ fn short(rate: f64) -> String {
 mod tests {
     use super::super::tests;
     use super::*;
+
+    #[test]
+    fn do_small_ratios_keep_digits() {
+        assert_eq!(
+            [12.345, 0.5, 0.0426, 0.000_61].map(times),
+            ["12.35", "0.50", "0.043", "0.00061"]
+        );
+    }
 
     #[test]
     fn are_rates_short() {
