@@ -12,8 +12,8 @@ factlog beside other logs and stores, and beside the limits of the machine.
 
   cargo run --release --manifest-path bench/peers/Cargo.toml -- [OPTIONS]
 
-  --quick           events of 64 bytes, four peers; about three minutes. Without it: all peers,
-                    64, 256 and 1,024 bytes
+  --quick           events of 64 bytes, four peers; about two minutes. Without it: all peers, and
+                    64, 256 and 1,024 bytes; about twenty
   --only ROW        this row only, append-64-of-64 say; may be given several times
   --peer NAME       this peer only, seglog say; may be given several times
   --repetitions N   processes for each figure; 3 unless told

@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn is_the_file_system_the_nearest_one() {
-        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/x xfs rw 0 0\n";
+        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /mnt tmpfs rw 0 0\n/dev/b /mnt/x xfs rw 0 0\n";
         let of = |path| mounted(mounts, Path::new(path));
-        assert_eq!(of("/tmp/x/y").as_deref(), Some("xfs"));
-        assert_eq!(of("/tmp/xy").as_deref(), Some("tmpfs"));
-        assert_eq!(of("/home").as_deref(), Some("ext4"));
+        assert_eq!(of("/mnt/x/y").as_deref(), Some("xfs"));
+        assert_eq!(of("/mnt/xy").as_deref(), Some("tmpfs"));
+        assert_eq!(of("/usr").as_deref(), Some("ext4"));
     }
 }

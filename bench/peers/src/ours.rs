@@ -34,7 +34,7 @@ impl Subject for Factlog {
             checksum: Some("CRC-32 of each frame"),
             verified: true,
             atomic: "a call",
-            opening: "the end, and three pages of each segment",
+            opening: "what the newest stream table has not; three pages of each other segment",
             order: "one sequence; streams, causes and types on demand",
         }
     }
@@ -61,22 +61,20 @@ impl Subject for Factlog {
     }
 
     fn append(&self, load: &Load<'_>) -> Outcome<Option<Box<dyn Appender>>> {
+        let before = present();
         let options = Options::new().segment_size(SEGMENT).spare_segments(1);
         let options = options.prefault(SEGMENT as usize).durability(Durability::None);
         let mut log = Log::new(options, load, false)?;
         log.segment = Some(SEGMENT);
         // The type is described in the log with its first event.
         log.writer.append(&Opaque::new(&EVENT, load.payloads.of(0)))?;
-        settle(&load.within.join("seg"))?;
-        if present() < SEGMENT - MARGIN {
-            return Err("the pages of a new segment are not made present".into());
-        }
+        settle(&load.within.join("seg"), before + SEGMENT - MARGIN)?;
         Ok(Some(Box::new(log)))
     }
 
     fn durable(&self, load: &Load<'_>) -> Outcome<Option<Box<dyn Appender>>> {
         let log = Self::durable_log(load)?;
-        settle(&load.within.join("seg"))?;
+        settle(&load.within.join("seg"), 0)?;
         Ok(Some(Box::new(log)))
     }
 
@@ -217,8 +215,9 @@ impl Drop for Open {
 }
 
 /// Waits until nothing happens in the background any more: the segments ahead are prepared, their
-/// zeros written or their pages present. It would be measured with the first commits only.
-fn settle(segments: &Path) -> Outcome<()> {
+/// zeros written, and at least so many bytes of pages present. It would be measured with the first
+/// commits only.
+fn settle(segments: &Path, pages: u64) -> Outcome<()> {
     let began = Instant::now();
     let (mut before, mut since) = ((Vec::new(), 0), Instant::now());
     while since.elapsed() < Duration::from_millis(200) {
@@ -233,7 +232,7 @@ fn settle(segments: &Path) -> Outcome<()> {
         names.sort();
         let busy = names.iter().any(|name| Path::new(name).extension() == Some("tmp".as_ref()));
         let now = (names, present());
-        if busy || now != before {
+        if busy || now.1 < pages || now != before {
             (before, since) = (now, Instant::now());
         }
     }

@@ -6,7 +6,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
@@ -19,7 +20,7 @@ use crate::statistics::Summary;
 use crate::{limits, machine};
 
 /// A child that takes longer is stopped.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Why there is no comparison at all.
 #[derive(Debug)]
@@ -174,6 +175,7 @@ impl Run<'_> {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("its process cannot be started: {error}"))?;
+        let (out, errors) = (listen(child.stdout.take()), listen(child.stderr.take()));
         let began = Instant::now();
         let status = loop {
             match child.try_wait() {
@@ -188,7 +190,7 @@ impl Run<'_> {
                 Err(error) => return Err(format!("its process is lost: {error}")),
             }
         };
-        let (out, errors) = said(&mut child);
+        let [out, errors] = [out, errors].map(|said| said.join().unwrap_or_default());
         if !status.success() {
             let last = errors.trim().lines().last().unwrap_or("it said nothing").to_owned();
             return Err(format!("{} ({status})", last));
@@ -220,14 +222,12 @@ fn progress(text: &str) {
     }
 }
 
-/// What a child that has ended has said, on both ways.
-fn said(child: &mut Child) -> (String, String) {
-    let read = |from: Option<&mut dyn Read>| {
+/// Reads what a child says while it runs: some peers say so much that it would wait for a reader.
+fn listen(from: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
         let mut bytes = Vec::new();
         // What cannot be read was not said.
-        drop(from.map(|from| from.read_to_end(&mut bytes)));
+        drop(from.map(|mut from| from.read_to_end(&mut bytes)));
         String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let out = read(child.stdout.as_mut().map(|out| out as &mut dyn Read));
-    (out, read(child.stderr.as_mut().map(|errors| errors as &mut dyn Read)))
+    })
 }
