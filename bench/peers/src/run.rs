@@ -169,7 +169,8 @@ impl Run<'_> {
     /// Starts a child, and waits for what it says.
     fn ask(&self, order: &Order) -> Result<Option<f64>, String> {
         let mut command = Command::new(&self.program);
-        command.args(of_child(order)).stdin(Stdio::null());
+        // A peer that panics says why in its last line, but for notes.
+        command.args(of_child(order)).stdin(Stdio::null()).env("RUST_BACKTRACE", "0");
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -192,8 +193,9 @@ impl Run<'_> {
         };
         let [out, errors] = [out, errors].map(|said| said.join().unwrap_or_default());
         if !status.success() {
-            let last = errors.trim().lines().last().unwrap_or("it said nothing").to_owned();
-            return Err(format!("{} ({status})", last));
+            let last = errors.trim().lines().rfind(|line| !line.starts_with("note:"));
+            let last = last.unwrap_or("it said nothing");
+            return Err(format!("{last} ({status})"));
         }
         // Some peers print something before.
         let answer: Value = serde_json::from_str(out.lines().last().unwrap_or(""))
