@@ -92,13 +92,11 @@ impl ItemHeader {
     /// As it is written.
     #[inline]
     pub fn encode(&self) -> [u8; ITEM_HEADER] {
-        bytemuck::cast(RawItemHeader {
-            len: self.len,
-            type_number: self.type_number.get(),
-            flags: self.flags.bits(),
-            ext: self.extension_units,
-            stream: self.stream.get(),
-        })
+        // In two words: to write the fields one by one and then copy all of them would wait for
+        // the stores.
+        let kind = u128::from(self.flags.bits()) << 48 | u128::from(self.extension_units) << 56;
+        let first = u128::from(self.len) | u128::from(self.type_number.get()) << 32 | kind;
+        (first | u128::from(self.stream.get()) << 64).to_le_bytes()
     }
 
     /// From raw fields; `None` if the flags are unknown.

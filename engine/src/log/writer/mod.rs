@@ -169,7 +169,7 @@ impl Writer {
     /// The event is not in the log, but for [`AppendError::NotDurable`]; see [`AppendError`].
     #[inline]
     pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
-        self.append_with(event, Meta::new())
+        self.append_one(event, None).map_err(|error| *error)
     }
 
     /// Appends one event to a stream, with causes or with metadata, visible when this returns.
@@ -183,12 +183,22 @@ impl Writer {
         event: &impl Encode,
         meta: Meta<'_>,
     ) -> Result<Sequence, AppendError> {
-        self.make_ready(event.fixed_size().map(|size| (size, &meta, event.event_type())))?;
-        let mut transaction = Transaction::new(self);
-        let sequence = transaction.append_with(event, meta)?;
-        let finished = transaction.finish();
-        drop(transaction);
-        finished.map_err(AppendError::Poisoned)?;
+        self.append_one(event, Some(&meta)).map_err(|error| *error)
+    }
+
+    #[inline]
+    fn append_one(
+        &mut self,
+        event: &impl Encode,
+        meta: Option<&Meta<'_>>,
+    ) -> Result<Sequence, Box<AppendError>> {
+        self.make_ready(event.fixed_size().map(|size| (size, meta, event.event_type())))?;
+        let sequence = {
+            let mut transaction = Transaction::new(self);
+            let sequence = transaction.add(event, meta)?;
+            transaction.finish().map_err(AppendError::Poisoned)?;
+            sequence
+        };
         if self.shared.durability.is_acknowledged() {
             self.acknowledge()?;
         }
@@ -218,13 +228,13 @@ impl Writer {
     /// The log cannot be written now; see [`AppendError`].
     #[inline]
     pub fn begin(&mut self) -> Result<Transaction<'_>, AppendError> {
-        self.make_ready(None)?;
+        self.make_ready(None).map_err(|error| *error)?;
         Ok(Transaction::new(self))
     }
 
     /// Makes sure that the largest transaction can be begun.
     pub(in crate::log) fn make_room(&mut self) -> Result<(), AppendError> {
-        self.make_ready(None)
+        self.make_ready(None).map_err(|error| *error)
     }
 
     /// Makes sure that a transaction can be begun, for one event of known size if there is one:
@@ -232,19 +242,20 @@ impl Writer {
     #[inline]
     fn make_ready(
         &mut self,
-        single: Option<(usize, &Meta<'_>, &EventType)>,
-    ) -> Result<(), AppendError> {
+        single: Option<(usize, Option<&Meta<'_>>, &EventType)>,
+    ) -> Result<(), Box<AppendError>> {
         if let Some(cause) = self.shared.poison.get() {
-            return Err(AppendError::Poisoned(Arc::clone(cause)));
+            return Err(AppendError::Poisoned(Arc::clone(cause)).into());
         }
         if self.shared.fork.is_child() {
-            return Err(AppendError::Forked);
+            return Err(AppendError::Forked.into());
         }
         if self.active.room() < self.max_transaction {
             // A type that is new brings its description along.
             let known = single.filter(|(_, _, event)| self.staged_type(event).is_some());
-            let bound =
-                known.map_or(self.max_transaction, |(size, meta, _)| meta.frame_bound(size));
+            let bound = known.map_or(self.max_transaction, |(size, meta, _)| {
+                meta.copied().unwrap_or_default().frame_bound(size)
+            });
             if self.active.room() < bound.min(self.max_transaction) {
                 self.roll()?;
             }

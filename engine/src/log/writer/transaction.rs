@@ -61,10 +61,14 @@ pub struct Transaction<'w> {
 }
 
 impl<'w> Transaction<'w> {
-    #[inline]
+    /// Built where it stays: to move it, right after its fields were written one by one, would wait
+    /// for the stores.
+    #[inline(always)]
     pub(super) fn new(writer: &'w mut Writer) -> Self {
-        let forgotten = std::mem::replace(&mut writer.in_transaction, true);
-        let mut transaction = Self {
+        if std::mem::replace(&mut writer.in_transaction, true) {
+            Self::take_back_leaked(writer);
+        }
+        Self {
             writer,
             start: Savepoint::default(),
             used: FRAME_HEADER,
@@ -74,14 +78,18 @@ impl<'w> Transaction<'w> {
             high: FRAME_HEADER,
             dirty: false,
             committed: false,
-        };
-        if forgotten {
-            // The one before was leaked, neither committed nor dropped: what it has left is unknown.
-            transaction.high = usize::MAX;
-            transaction.abort();
-            transaction.writer.in_transaction = true;
         }
-        transaction
+    }
+
+    /// The one before was leaked, neither committed nor dropped: what it has left is unknown.
+    #[cold]
+    #[inline(never)]
+    fn take_back_leaked(writer: &mut Writer) {
+        writer.in_transaction = false;
+        let mut leaked = Transaction::new(writer);
+        leaked.high = usize::MAX;
+        drop(leaked);
+        writer.in_transaction = true;
     }
 
     /// Number of events so far.
@@ -101,7 +109,7 @@ impl<'w> Transaction<'w> {
     /// The event is not in the transaction; see [`AppendError`].
     #[inline]
     pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
-        self.append_with(event, Meta::new())
+        self.add(event, None).map_err(|error| *error)
     }
 
     /// Adds an event to a stream, with causes or with metadata.
@@ -115,13 +123,24 @@ impl<'w> Transaction<'w> {
         event: &impl Encode,
         meta: Meta<'_>,
     ) -> Result<Sequence, AppendError> {
+        self.add(event, Some(&meta)).map_err(|error| *error)
+    }
+
+    /// Adds an event. What is on the hot path goes by reference or in registers: an error in a box,
+    /// and no `Meta` where there is none.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        event: &impl Encode,
+        meta: Option<&Meta<'_>>,
+    ) -> Result<Sequence, Box<AppendError>> {
         if self.dirty {
             // Code of the user's panicked on the way, and was caught.
             self.wipe(self.used);
         }
         let (point, used, body_end) = (self.writer.stage.savepoint(), self.used, self.body_end);
         self.dirty = true;
-        let put = self.put(event, &meta);
+        let put = self.put(event, meta.filter(|meta| !meta.is_empty()));
         if put.is_err() {
             self.writer.stage.go_back(point);
             self.body_end = body_end;
@@ -133,40 +152,36 @@ impl<'w> Transaction<'w> {
     }
 
     #[inline]
-    fn put(&mut self, event: &impl Encode, meta: &Meta<'_>) -> Result<Sequence, AppendError> {
+    fn put(
+        &mut self,
+        event: &impl Encode,
+        meta: Option<&Meta<'_>>,
+    ) -> Result<Sequence, Box<AppendError>> {
         if self.count >= MAX_EVENTS {
-            return Err(AppendError::TooManyEvents);
+            return Err(AppendError::TooManyEvents.into());
         }
         let sequence = self.writer.next.after(self.count as u64);
-        for named in [meta.cause, meta.correlation].into_iter().flatten() {
-            if named >= sequence || named == Sequence::ZERO {
-                return Err(AppendError::Unknown(named));
-            }
+        if let Some(meta) = meta {
+            check_causes(meta, sequence)?;
         }
         let event_type = event.event_type();
         let type_number = match self.writer.staged_type(event_type) {
             Some(number) => number,
             None => self.find_or_add_type(event_type)?,
         };
-        let (stream, link) = match meta.stream {
-            None => (StreamNumber::NONE, None),
-            Some((name, expected)) => {
-                let (number, link) = self.enter_stream(name, expected)?;
-                (number, Some(link))
+        let (mut stream, mut extensions, mut extensions_len) = (StreamNumber::NONE, None, 0);
+        if let Some(meta) = meta {
+            let mut link = None;
+            if let Some((name, expected)) = meta.stream {
+                let entered = self.enter_stream(name, expected)?;
+                (stream, link) = (entered.0, Some(entered.1));
             }
-        };
-        let extensions = EventExtensions {
-            link,
-            cause: meta.cause,
-            correlation: meta.correlation,
-            metadata: meta.metadata,
-            ..EventExtensions::default()
-        };
-        let extensions_len = if meta.is_empty() {
-            0
-        } else {
-            extensions.encoded_len().map_err(AppendError::Metadata)?
-        };
+            let Meta { cause, correlation, metadata, .. } = *meta;
+            let others = EventExtensions::default();
+            let found = EventExtensions { link, cause, correlation, metadata, ..others };
+            extensions_len = found.encoded_len().map_err(AppendError::Metadata)?;
+            extensions = Some(found);
+        }
 
         let limit = self.limit();
         let item = self.used;
@@ -174,20 +189,20 @@ impl<'w> Transaction<'w> {
         let Writer { active, scratch, .. } = &mut *self.writer;
         let space = active.space(limit);
         let Some(room) = space.get_mut(payload..) else {
-            return Err(AppendError::TooLarge { limit });
+            return Err(AppendError::TooLarge { limit }.into());
         };
         let most = room.len();
         // Until it says otherwise, it may have written anywhere.
         self.high = limit;
         // The length is what code of the user's says: it is not to be trusted.
         let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
-            return Err(AppendError::TooLarge { limit });
+            return Err(AppendError::TooLarge { limit }.into());
         };
         let end = align_up(payload + len);
         if end != payload + len {
             space[payload + len..end].fill(0);
         }
-        if extensions_len != 0 {
+        if let Some(extensions) = &extensions {
             extensions.encode(&mut space[item + ITEM_HEADER..payload]);
         }
         let header = ItemHeader {
@@ -199,7 +214,7 @@ impl<'w> Transaction<'w> {
         };
         space[item..item + ITEM_HEADER].copy_from_slice(&header.encode());
 
-        if let Some(link) = link {
+        if let Some(link) = extensions.and_then(|extensions| extensions.link) {
             let head =
                 Head { version: link.version, position: self.position(), index: self.count as u16 };
             self.writer.stage.set_head(stream, head);
@@ -344,7 +359,8 @@ impl<'w> Transaction<'w> {
     /// any other, none of them is in the log.
     #[inline]
     pub fn commit(mut self) -> Result<Receipt, AppendError> {
-        let mut receipt = self.finish().map_err(AppendError::Poisoned)?;
+        let mut receipt = self.receipt();
+        self.finish().map_err(AppendError::Poisoned)?;
         if receipt.events > 0 && self.writer.shared.durability.is_acknowledged() {
             self.writer.acknowledge()?;
             receipt.durable = true;
@@ -357,16 +373,23 @@ impl<'w> Transaction<'w> {
     /// After an error none of them is.
     #[inline]
     pub(in crate::log) fn commit_visible(mut self) -> Result<Receipt, Arc<IoError>> {
-        self.finish()
+        let receipt = self.receipt();
+        self.finish().map(|()| receipt)
+    }
+
+    /// What is to be said once this is committed.
+    #[inline]
+    fn receipt(&self) -> Receipt {
+        Receipt { first: self.writer.next, events: self.count as u64, durable: false }
     }
 
     /// The commit, in place.
     #[inline]
-    pub(super) fn finish(&mut self) -> Result<Receipt, Arc<IoError>> {
+    pub(super) fn finish(&mut self) -> Result<(), Arc<IoError>> {
         let count = self.count as u64;
         let first = self.writer.next;
         if count == 0 {
-            return Ok(Receipt { first, events: 0, durable: false });
+            return Ok(());
         }
         if self.dirty {
             self.wipe(self.used);
@@ -394,8 +417,18 @@ impl<'w> Transaction<'w> {
         let end = Position::new(writer.active.id(), writer.active.tail(), writer.shared.bits);
         let Shared { types, streams, frontier, .. } = &*writer.shared;
         writer.stage.publish(types, streams, frontier, (end, writer.next));
-        Ok(Receipt { first, events: count, durable: false })
+        Ok(())
     }
+}
+
+/// Causes must stand in the log already, or before the event in its transaction.
+fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
+    for named in [meta.cause, meta.correlation].into_iter().flatten() {
+        if named >= sequence || named == Sequence::ZERO {
+            return Err(AppendError::Unknown(named));
+        }
+    }
+    Ok(())
 }
 
 /// The time of a frame: what the clock says, but always later than the frame before.
