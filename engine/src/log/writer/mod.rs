@@ -193,10 +193,12 @@ impl Writer {
         meta: Option<&Meta<'_>>,
     ) -> Result<Sequence, Box<AppendError>> {
         self.make_ready(event.fixed_size().map(|size| (size, meta, event.event_type())))?;
+        // First, so that the processor serialises the event while it waits for its counter.
+        let time = self.frame_time();
         let sequence = {
             let mut transaction = Transaction::new(self);
             let sequence = transaction.add(event, meta)?;
-            transaction.finish().map_err(AppendError::Poisoned)?;
+            transaction.finish(time).map_err(AppendError::Poisoned)?;
             sequence
         };
         if self.shared.durability.is_acknowledged() {

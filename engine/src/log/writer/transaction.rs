@@ -12,7 +12,6 @@ use factlog_codec::{
 
 use super::stage::Savepoint;
 use super::{Expected, Meta, Writer};
-use crate::log::clock::FrameClock;
 use crate::log::error::AppendError;
 use crate::log::fault::IoError;
 use crate::log::recovery::Head;
@@ -138,12 +137,11 @@ impl<'w> Transaction<'w> {
             // Code of the user's panicked on the way, and was caught.
             self.wipe(self.used);
         }
-        let (point, used, body_end) = (self.writer.stage.savepoint(), self.used, self.body_end);
+        let (point, used) = (self.writer.stage.savepoint(), self.used);
         self.dirty = true;
         let put = self.put(event, meta.filter(|meta| !meta.is_empty()));
         if put.is_err() {
             self.writer.stage.go_back(point);
-            self.body_end = body_end;
             self.used = used;
             self.wipe(used);
         }
@@ -303,7 +301,7 @@ impl<'w> Transaction<'w> {
         Ok(number)
     }
 
-    /// Puts an item that is no event.
+    /// Puts an item that is no event; one that is follows it, or it is taken back.
     fn put_item(
         &mut self,
         (kind, type_number, stream): (ItemKind, TypeNumber, StreamNumber),
@@ -330,7 +328,6 @@ impl<'w> Transaction<'w> {
         space[payload + len..end].fill(0);
         self.used = end;
         self.high = self.high.max(end);
-        self.body_end = payload + len;
         Ok(())
     }
 
@@ -360,7 +357,8 @@ impl<'w> Transaction<'w> {
     #[inline]
     pub fn commit(mut self) -> Result<Receipt, AppendError> {
         let mut receipt = self.receipt();
-        self.finish().map_err(AppendError::Poisoned)?;
+        let time = self.writer.frame_time();
+        self.finish(time).map_err(AppendError::Poisoned)?;
         if receipt.events > 0 && self.writer.shared.durability.is_acknowledged() {
             self.writer.acknowledge()?;
             receipt.durable = true;
@@ -374,7 +372,8 @@ impl<'w> Transaction<'w> {
     #[inline]
     pub(in crate::log) fn commit_visible(mut self) -> Result<Receipt, Arc<IoError>> {
         let receipt = self.receipt();
-        self.finish().map(|()| receipt)
+        let time = self.writer.frame_time();
+        self.finish(time).map(|()| receipt)
     }
 
     /// What is to be said once this is committed.
@@ -383,9 +382,9 @@ impl<'w> Transaction<'w> {
         Receipt { first: self.writer.next, events: self.count as u64, durable: false }
     }
 
-    /// The commit, in place.
+    /// The commit, in place, of a frame of that time.
     #[inline]
-    pub(super) fn finish(&mut self) -> Result<(), Arc<IoError>> {
+    pub(super) fn finish(&mut self, (ts, flags): FrameTime) -> Result<(), Arc<IoError>> {
         let count = self.count as u64;
         let first = self.writer.next;
         if count == 0 {
@@ -395,8 +394,6 @@ impl<'w> Transaction<'w> {
             self.wipe(self.used);
         }
         let writer = &mut *self.writer;
-        // A clock of the user's may panic: nothing has been done so far.
-        let (ts, flags) = frame_time(&mut writer.clock, writer.last_ts);
         let draft = FrameDraft {
             kind: FrameKind::Data,
             flags,
@@ -431,15 +428,23 @@ fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> 
     Ok(())
 }
 
-/// The time of a frame: what the clock says, but always later than the frame before.
-#[inline]
-fn frame_time(clock: &mut FrameClock, last: u64) -> (u64, FrameFlags) {
-    let now = clock.now();
-    if now > last {
-        return (now, FrameFlags::NONE);
+/// The time of a frame, and what is to be said of it.
+pub(super) type FrameTime = (u64, FrameFlags);
+
+impl Writer {
+    /// The time of the next frame: what the clock says, but always later than the frame before.
+    ///
+    /// A clock of the user's may panic: nothing may have been done so far that cannot be left.
+    #[inline]
+    pub(super) fn frame_time(&mut self) -> FrameTime {
+        let (now, last) = (self.clock.now(), self.last_ts);
+        if now > last {
+            return (now, FrameFlags::NONE);
+        }
+        let back = now.saturating_add(self.clock.resolution()) < last;
+        let flags = if back { FrameFlags::CLOCK_BACK } else { FrameFlags::NONE };
+        (last.saturating_add(1), flags)
     }
-    let back = now.saturating_add(clock.resolution()) < last;
-    (last.saturating_add(1), if back { FrameFlags::CLOCK_BACK } else { FrameFlags::NONE })
 }
 
 /// What a transaction was like at some moment, to go back to.
