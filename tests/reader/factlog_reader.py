@@ -212,7 +212,13 @@ def find_segopen(segment):
         if frame is None:
             return None
         require(frame.kind == SEGOPEN, "the first frame is no SEGOPEN")
-        return SegOpen.parse(frame.body)
+        segopen = SegOpen.parse(frame.body)
+        if segopen.why == REPAIRED:
+            # Without its GAP a repair has not happened.
+            gap = segment.frame_at(PAGE + frame.span)
+            if gap is None or gap.kind != GAP:
+                return None
+        return segopen
 
 
 def check_seal(segment, walked, successor):

@@ -11,9 +11,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use factlog::{
-    Clock, EventRef, EventType, Expected, Key, Meta, Opaque, Options, Retention, Sequence, Start,
-    StreamKey, render,
+    Clock, EventRef, EventType, Expected, Key, Meta, Opaque, Options, Recovery, RecoveryOutcome,
+    Retention, Sequence, Start, StreamKey, render,
 };
+use factlog_codec::FrameKind;
+use factlog_tests::damaged::{Damage, log};
+use factlog_tests::small;
+use factlog_tests::surgery::SegmentFile;
 use serde_json::{Value, json};
 
 static NOTE: EventType = EventType::opaque("golden-note", 1);
@@ -281,4 +285,34 @@ fn does_the_reader_read_the_last_segment_alone() {
     let output = output.expect("it ran before");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the catalog does not verify"));
+}
+
+/// A repaired log is read alike. Without the GAP the repair has not happened, and both say that
+/// the log is damaged.
+#[test]
+fn does_the_reader_know_what_a_repair_needs() {
+    let (damaged, _) = log(3, false);
+    Damage::Flip(2, 9).apply(damaged.path());
+    let repaired = small().recovery(Recovery::Repair).open(damaged.path()).expect("repaired");
+    repaired.close().expect("closed");
+    let Some(mut lines) = by_reader(&[damaged.path()]) else { return };
+    lines.pop().expect("an end");
+    let sequences = |lines: &[Value]| -> Vec<_> {
+        lines.iter().map(|line| (line["sequence"].clone(), line["payload"].clone())).collect()
+    };
+    assert!(lines.len() > 10);
+    assert_eq!(sequences(&lines), sequences(&by_engine(damaged.path())));
+
+    let mut successor = SegmentFile::read(damaged.path(), 3);
+    let gap = successor.frames()[1];
+    assert_eq!(gap.kind, FrameKind::Gap);
+    successor.bytes[gap.offset as usize..(gap.offset + gap.span) as usize].fill(0);
+    successor.write();
+    let found = small().verify(damaged.path()).expect("a report");
+    assert_eq!(found.outcome, RecoveryOutcome::Damaged);
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/factlog_reader.py");
+    let output = Command::new("python3").arg("-B").arg(reader).arg(damaged.path()).output();
+    let output = output.expect("it ran once");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("segment 2 offset"), "{said}");
 }
