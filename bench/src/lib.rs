@@ -210,6 +210,20 @@ pub fn directory() -> TempDir {
     tempfile::tempdir_in(base).expect("a directory for the benchmark")
 }
 
+/// Waits until no more pages are made present for a while: what a log prepares in the background
+/// is done, and takes no processor from what is measured. At most 20 seconds.
+pub fn settle() {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut last, mut since) = (present(), Instant::now());
+    while since.elapsed() < Duration::from_millis(700) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = present();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+}
+
 /// Bytes of files that are present in this process.
 fn present() -> u64 {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use factlog::{Durability, EventType, Opaque, Options, Start, Writer};
+use factlog_bench::settle;
 use hdrhistogram::Histogram;
 
 use crate::Failure;
@@ -29,28 +30,28 @@ struct Situation {
 const SITUATIONS: [Situation; 4] = [
     Situation {
         name: "append, quiet",
-        segment: 1 << 30,
+        segment: 512 << 20,
         durability: Durability::None,
         reader: false,
         rates: &[100_000, 1_000_000],
     },
     Situation {
         name: "append, a reader at its heels",
-        segment: 1 << 30,
+        segment: 512 << 20,
         durability: Durability::None,
         reader: true,
         rates: &[100_000, 1_000_000],
     },
     Situation {
         name: "append, across rollovers",
-        segment: 8 << 20,
+        segment: 32 << 20,
         durability: Durability::None,
         reader: false,
         rates: &[1_000_000],
     },
     Situation {
         name: "append, during background syncs",
-        segment: 1 << 30,
+        segment: 512 << 20,
         durability: Durability::Interval(Duration::from_millis(1)),
         reader: false,
         rates: &[100_000],
@@ -90,15 +91,14 @@ fn one(
     rate: u64,
 ) -> Result<Latencies, Failure> {
     let directory = tempfile::tempdir_in(&arguments.directory)?;
-    let prefault = situation.segment.min(256 << 20) as usize;
+    let prefault = situation.segment as usize;
     let mut writer = Options::new()
         .segment_size(situation.segment)
-        .spare_segments(4)
+        .spare_segments(1)
         .prefault(prefault)
         .durability(situation.durability)
         .open(directory.path())?;
-    // The pages of the beginning are made present by a thread in the background.
-    std::thread::sleep(Duration::from_millis(500));
+    settle();
     let stop = AtomicBool::new(false);
     let log = writer.log();
     std::thread::scope(|scope| {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use factlog::{Durability, EventType, Opaque, Options, Start};
+use factlog_bench::settle;
 use hdrhistogram::Histogram;
 
 use crate::Failure;
@@ -38,11 +39,11 @@ pub(crate) fn measure(
 fn appended(arguments: &Arguments, timer: &Timer, rate: u64) -> Result<Histogram<u64>, Failure> {
     let directory = tempfile::tempdir_in(&arguments.directory)?;
     let mut writer = Options::new()
-        .segment_size(1 << 30)
+        .segment_size(512 << 20)
         .prefault(512 << 20)
         .durability(Durability::None)
         .open(directory.path())?;
-    std::thread::sleep(Duration::from_millis(500));
+    settle();
     let mut cursor = writer.log().cursor(Start::End)?;
     let stop = AtomicBool::new(false);
     let mut found = histogram()?;
