@@ -38,6 +38,8 @@ pub const MAX_TYPE_NAME: usize = 128;
 pub const MAX_CATEGORY: usize = 64;
 /// Most bytes in a stream's key.
 pub const MAX_KEY: usize = 255;
+/// Most bytes in the idempotency key of a command.
+pub const MAX_COMMAND_KEY: usize = 255;
 /// Most further streams of one event, beside its primary one.
 pub const MAX_FURTHER_STREAMS: usize = 7;
 /// Most bytes in the name of a cursor.

@@ -60,9 +60,9 @@ pub use ids::{
     TypeNumber,
 };
 pub use item::{
-    Encoding, EventExtensions, ExtensionError, Extensions, FurtherLink, Item, ItemError, ItemFlags,
-    ItemHeader, ItemKind, Items, Key, Link, MetadataTooLong, Source, StreamItemError, StreamKey,
-    StreamKeyError, TypeItem, TypeItemError,
+    CommandItem, CommandItemError, CommandOutcome, Encoding, EventExtensions, ExtensionError,
+    Extensions, FurtherLink, Item, ItemError, ItemFlags, ItemHeader, ItemKind, Items, Key, Link,
+    MetadataTooLong, Source, StreamItemError, StreamKey, StreamKeyError, TypeItem, TypeItemError,
 };
 pub use manifest::{Ancestor, Manifest, ManifestError};
 pub use segment::{

@@ -325,6 +325,36 @@ pub(crate) struct RawType {
     pub(crate) encoding: u8,
 }
 
+/// The fixed part of a COMMAND item's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawCommand {
+    /// 1 accepted, 2 rejected, 3 failed.
+    pub(crate) outcome: u8,
+    /// Zero.
+    pub(crate) zero: u8,
+    /// Length of the idempotency key.
+    pub(crate) key_len: u16,
+    /// Number of its events.
+    pub(crate) events: u32,
+    /// Sequence of the first of them.
+    pub(crate) first: u64,
+    /// Version of the stream behind them.
+    pub(crate) version: u64,
+    /// Hash of the command.
+    pub(crate) digest: u64,
+    /// The time that it was told.
+    pub(crate) now: u64,
+    /// Where its random numbers began.
+    pub(crate) seed: u64,
+    /// Length of the reply.
+    pub(crate) reply_len: u32,
+    /// Length of the command.
+    pub(crate) command_len: u32,
+    /// Zero.
+    pub(crate) reserved: [u8; 8],
+}
+
 /// First bytes of a segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\xFActlog\r\n";
 /// First bytes of a SEAL.
@@ -348,5 +378,6 @@ const _: () = {
     assert!(size_of::<RawManifest>() == 96);
     assert!(size_of::<RawAncestor>() == 40);
     assert!(size_of::<RawType>() == 16);
+    assert!(size_of::<RawCommand>() == 64);
     assert!(size_of::<RawCursor>() == 152);
 };

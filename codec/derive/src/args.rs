@@ -16,15 +16,22 @@ pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) version: Option<LitInt>,
     krate: Option<Path>,
+    /// It is one of the engine's own: its name begins with `$`.
+    engine: bool,
 }
 
 impl Args {
     /// Reads `tokens`; `allowed` are the arguments of this macro besides `crate`.
     pub(crate) fn parse(tokens: TokenStream, macro_name: &str, allowed: &[&str]) -> Result<Self> {
-        let mut args = Self { name: None, version: None, krate: None };
+        let mut args = Self { name: None, version: None, krate: None, engine: false };
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("crate") {
                 return set(&mut args.krate, &meta, "crate");
+            }
+            // Not documented: for the engine's own events.
+            if meta.path.is_ident("engine") && allowed.contains(&"version") {
+                args.engine = true;
+                return Ok(());
             }
             if !allowed.iter().any(|name| meta.path.is_ident(name)) {
                 let list = allowed.iter().map(|name| format!("`{name}`, ")).collect::<String>();
@@ -51,7 +58,7 @@ impl Args {
         let name = self.name.clone().ok_or_else(|| {
             missing("an event needs a name: #[event(name = \"flight-departed\", version = 1)]")
         })?;
-        check_event_name(&name)?;
+        check_event_name(&name, self.engine)?;
         let version = self.version.as_ref().ok_or_else(|| {
             missing("an event needs a version: #[event(name = \"...\", version = 1)]")
         })?;
@@ -73,8 +80,9 @@ fn set<T: syn::parse::Parse>(
     Ok(())
 }
 
-fn check_event_name(name: &LitStr) -> Result<()> {
+fn check_event_name(name: &LitStr, engine: bool) -> Result<()> {
     let text = name.value();
+    let text = if engine { text.trim_start_matches('$') } else { &text };
     let fail = |what: &str| Err(Error::new(name.span(), what));
     if text.starts_with('$') {
         return fail("names that begin with `$` are the engine's");

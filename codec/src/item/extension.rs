@@ -62,7 +62,7 @@ impl Link {
 }
 
 /// Membership of an event in a stream beside its primary one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FurtherLink {
     /// The stream.
     pub stream: StreamNumber,

@@ -5,13 +5,16 @@
 //! - `extension`: links, causes and other additions to an event
 //! - `stream`: the key that a stream number stands for
 //! - `event_type`: the description that a type number stands for
+//! - `command`: what became of a command
 
+mod command;
 mod event_type;
 mod extension;
 mod header;
 mod items;
 mod stream;
 
+pub use command::{CommandItem, CommandItemError, CommandOutcome};
 pub use event_type::{Encoding, TypeItem, TypeItemError};
 pub use extension::{
     EventExtensions, ExtensionError, Extensions, FurtherLink, Link, MetadataTooLong, Source,

@@ -11,6 +11,7 @@
 //! | `list`, `boxed` | views of fields that hold other values |
 //! | `event` | the traits of events and vocabularies |
 //! | `foreign` | events whose payloads are opaque bytes |
+//! | `stored` | values by themselves: replies |
 //! | `encode`, `view` | value to payload, payload to view |
 //! | `description` | the canonical description, its bytes and its checks |
 //! | `render` | a payload as JSON, from its description alone |
@@ -54,6 +55,7 @@ mod opaque;
 pub mod private;
 mod render;
 mod scalars;
+mod stored;
 mod tuples;
 mod value;
 mod view;
@@ -69,5 +71,6 @@ pub use event_type::{EventType, SchemaDrift, TypeKey};
 pub use foreign::Opaque;
 pub use list::{List, ListIter};
 pub use render::{RenderError, RenderReason, render};
+pub use stored::Stored;
 pub use value::{MAX_POINTERS, Value};
 pub use view::{ViewError, view};
