@@ -195,9 +195,12 @@ pub enum AppendError {
     },
     /// The stream cannot be called that.
     Stream(StreamKeyError),
+    /// A further stream is named twice, is the event's own, or the event has none of its own: this
+    /// one.
+    Membership(StreamKey),
     /// Metadata and links do not fit.
     Metadata(MetadataTooLong),
-    /// A cause or correlation that is not in the log yet.
+    /// A cause, a correlation or an invalidated event that is not in the log yet.
     Unknown(Sequence),
     /// The event's type stands in the log with another shape.
     Drift(SchemaDrift),
@@ -235,9 +238,17 @@ impl fmt::Display for AppendError {
                  it again and decide anew"
             ),
             Self::Stream(error) => error.fmt(f),
+            Self::Membership(stream) => write!(
+                f,
+                "stream {stream} is no further stream of the event: give the event a stream of its \
+                 own, and name each further one once"
+            ),
             Self::Metadata(error) => error.fmt(f),
             Self::Unknown(sequence) => {
-                write!(f, "event {sequence}, named as cause or correlation, is not in the log")
+                write!(
+                    f,
+                    "event {sequence}, named as cause, correlation or correction, is not in the log"
+                )
             }
             Self::Drift(drift) => drift.fmt(f),
             Self::TypeTableFull => write!(

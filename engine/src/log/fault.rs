@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use factlog_codec::{CursorSlotError, ExtensionError, ItemError, StreamItemError, TypeItemError};
+use factlog_codec::{
+    CommandItemError, CursorSlotError, ExtensionError, ItemError, StreamItemError, TypeItemError,
+};
 
 use crate::sync::Arc;
 
@@ -53,6 +55,8 @@ pub enum ItemFault {
     Stream(StreamItemError),
     /// A STREAM does not have the next number, or its key has a number already.
     StreamNumber(u64),
+    /// A COMMAND cannot be read.
+    Command(CommandItemError),
     /// An event's type is none of the log's.
     UnknownType(u16),
     /// An event's stream is none of the log's.
@@ -73,6 +77,7 @@ impl fmt::Display for ItemFault {
             Self::Type(error) => error.fmt(f),
             Self::TypeNumber(number) => write!(f, "type number {number} is not the next one"),
             Self::Stream(error) => error.fmt(f),
+            Self::Command(error) => error.fmt(f),
             Self::StreamNumber(number) => write!(f, "stream number {number} is not the next one"),
             Self::UnknownType(number) => write!(f, "type number {number} stands for nothing"),
             Self::UnknownStream(number) => write!(f, "stream number {number} stands for nothing"),
@@ -113,4 +118,11 @@ impl std::error::Error for CursorFault {
             Self::Io(error) => Some(&error.source),
         }
     }
+}
+
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

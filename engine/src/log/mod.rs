@@ -10,7 +10,8 @@
 //! - `wait`: sleeping until something happens
 //! - `keeper`, `holds`, `map_cache`: the manifest; what retention must leave; mappings in use
 //! - `registry`: the named cursors, as their files say
-//! - `fault`, `report`, `error`: what can go wrong, and how it is told
+//! - `fault`, `report`, `error`: what can go wrong, and how it is told; `failure`: the facts that the
+//!   engine itself writes about failures
 //! - `recovery`: from what stands on the medium to a verdict
 //! - `conductor`, `syncer`, `table_keeper`: the threads in the background; `durability`, `demand`:
 //!   what the second one is to do
@@ -35,6 +36,7 @@ mod demand;
 mod disk;
 mod durability;
 mod error;
+mod failure;
 mod fault;
 mod fork;
 mod frontier;
@@ -70,6 +72,7 @@ mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
 pub use clock::{Clock, SystemClock};
+pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
 pub use cursor::{
@@ -81,6 +84,8 @@ pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
     AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
+pub use failure::{CommandFailed, InstanceSuspended};
+pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
 pub use named::{AttachError, NamedCursor, SaveError};
 pub use options::Options;
@@ -98,6 +103,8 @@ pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,
 };
+pub(crate) use submit::{Closing, Handover, Refuse};
 pub use type_table::LogType;
+pub(crate) use wait::Promise;
 pub use wait_durable::BecomesDurable;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -179,6 +179,17 @@ impl Options {
         self
     }
 
+    /// Holds these types against those in the log as well.
+    pub(crate) fn types(mut self, types: Vec<&'static EventType>) -> Self {
+        self.types.extend(types);
+        self
+    }
+
+    /// When events become durable.
+    pub(crate) fn durability_of(&self) -> Durability {
+        self.durability
+    }
+
     /// Is told how far opening has come, once for each segment that is read.
     #[must_use]
     pub fn progress(mut self, told: impl FnMut(RecoveryProgress) + 'static) -> Self {

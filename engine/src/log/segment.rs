@@ -217,6 +217,12 @@ impl SegmentSet {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).first().cloned()
     }
 
+    /// The sequence that the log begins with: that of the first segment that has a frame.
+    pub(crate) fn oldest(&self) -> Option<Sequence> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().find_map(|segment| Some(segment.index().first()?.sequence))
+    }
+
     /// The number of the first segment: what is below has been dropped.
     pub(crate) fn floor(&self) -> SegmentId {
         self.first().map_or(SegmentId::FIRST, |segment| segment.id())

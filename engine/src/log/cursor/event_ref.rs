@@ -136,6 +136,27 @@ impl<'a> EventRef<'a> {
         self.extensions.correlation()
     }
 
+    /// The earlier event that it corrects.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn invalidates(&self) -> Result<Option<Sequence>, ExtensionError> {
+        self.extensions.invalidates()
+    }
+
+    /// The streams that it belongs to beside its own, and its version in each: at most seven.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn further_streams(&self) -> Result<Vec<(&'a StreamKey, StreamVersion)>, ExtensionError> {
+        let named = |further: &factlog_codec::FurtherLink| {
+            Some((self.shared.streams.name(further.stream)?, further.link.version))
+        };
+        Ok(self.extensions.further()?.iter().filter_map(named).collect())
+    }
+
     /// Bytes that the application put beside it.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{
-    Frame, FrameHeader, FrameKind, GapBody, ItemKind, Items, Position, Sequence, Stop, StopReason,
+    Epoch, Frame, FrameHeader, FrameKind, GapBody, Item, ItemKind, Items, Position, Sequence, Stop,
+    StopReason,
 };
 
 use super::event_ref::EventRef;
@@ -63,6 +64,16 @@ struct Current {
     header: FrameHeader,
 }
 
+/// Where an event stands, and what its frame says of it.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    /// Offset of its item in the segment.
+    item: usize,
+    sequence: Sequence,
+    ts: u64,
+    epoch: Epoch,
+}
+
 impl Cursor {
     pub(super) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
         // Retention may take the place before it is held. Then there is a new floor to look at.
@@ -85,10 +96,8 @@ impl Cursor {
         let position = visible.position();
         let (segment, offset, at, from) = match start {
             Start::Oldest => {
-                let segment = shared.segments.first();
-                let first = segment.as_ref().and_then(|segment| segment.index().first());
-                let oldest = first.map_or(Sequence::FIRST, |entry| entry.sequence);
-                (segment, None, oldest, oldest)
+                let oldest = shared.oldest();
+                (shared.segments.first(), None, oldest, oldest)
             }
             Start::End => {
                 let segment = shared.segments.get(position.segment(shared.bits));
@@ -186,13 +195,20 @@ impl Cursor {
     /// It cannot be read.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<EventRef<'_>>, ReadError> {
-        // A segment can be at its end though more follows in the next one.
-        while !self.poll()?.has_next()? {
+        // Only where it stands: what is borrowed from a batch cannot be given out of a loop.
+        let found = loop {
+            if let Some(found) = self.poll()?.find()? {
+                break found;
+            }
+            // A segment can be at its end though more follows in the next one.
             if !self.at_end() || !self.cross()? {
                 return Ok(None);
             }
-        }
-        self.poll()?.next().transpose()
+        };
+        let bytes = self.segment.frozen(&self.mapping, self.bound());
+        let item = bytes.get(found.item..).and_then(|rest| Items::new(rest).next());
+        let Some(Ok(item)) = item else { return Ok(None) };
+        Ok(Some(EventRef::new(&self.shared, item, found.sequence, found.ts, found.epoch)))
     }
 
     /// Whether everything in this segment has been read, and no more can come.
@@ -313,6 +329,9 @@ impl<'a> Batch<'a> {
             let stop = Stop { offset: self.place.offset, reason: StopReason::Frame(error) };
             ReadError::Frame(self.segment.id(), stop)
         })?;
+        self.admit(&frame.header).map_err(|reason| {
+            ReadError::Frame(self.segment.id(), Stop { offset: self.place.offset, reason })
+        })?;
         self.place.next = match frame.header.kind {
             // What was lost is passed over.
             FrameKind::Gap => {
@@ -322,28 +341,54 @@ impl<'a> Batch<'a> {
         };
         self.place.current = Some(Current { header: frame.header });
         self.place.body_read = 0;
-        // Only DATA frames have items; the others have no events either.
-        let has_items = frame.header.count > 0;
+        // Only DATA frames have items.
+        let has_items = frame.header.kind == FrameKind::Data;
         self.items = Some(Items::new(if has_items { frame.body } else { &[] }));
         Ok(true)
     }
 
-    /// Whether there is another event: then the cursor stands before it.
+    /// Holds a frame that verifies against what stands before it: opening does not walk every
+    /// segment, and somebody may have put whole frames elsewhere.
     #[inline]
-    fn has_next(&mut self) -> Result<bool, ReadError> {
-        match self.next() {
-            None => Ok(false),
-            Some(Err(error)) => Err(error),
-            Some(Ok(event)) => {
-                self.place.next = event.sequence();
-                self.place.body_read = self.place.item_at;
-                Ok(true)
-            }
+    fn admit(&self, header: &FrameHeader) -> Result<(), StopReason> {
+        let expected = self.place.next;
+        if header.sequence != expected {
+            return Err(StopReason::Sequence { expected, found: header.sequence });
         }
+        if (header.kind == FrameKind::SegOpen) != (header.offset == FIRST_FRAME) {
+            return Err(StopReason::SegOpen);
+        }
+        if header.kind != FrameKind::Data && header.count != 0 {
+            return Err(StopReason::Count(header.kind));
+        }
+        Ok(())
+    }
+
+    /// Takes the next event, and says where it stands.
+    #[inline]
+    fn find(&mut self) -> Result<Option<Found>, ReadError> {
+        let Some(event) = self.next().transpose()? else { return Ok(None) };
+        let (sequence, ts, epoch) = (event.sequence, event.ts, event.epoch);
+        let before = factlog_codec::layout::FRAME_HEADER + self.place.item_at as usize;
+        Ok(Some(Found { item: self.place.offset as usize + before, sequence, ts, epoch }))
     }
 
     #[inline]
     fn advance(&mut self) -> Result<Option<EventRef<'a>>, ReadError> {
+        loop {
+            let Some((item, sequence, header)) = self.advance_item()? else { return Ok(None) };
+            if item.header.flags.kind == ItemKind::Event && sequence >= self.place.from {
+                let (ts, epoch) = (header.ts, header.epoch);
+                return Ok(Some(EventRef::new(self.shared, item, sequence, ts, epoch)));
+            }
+        }
+    }
+
+    /// The next item, of whatever kind: its sequence, or that of the event behind it.
+    #[inline]
+    pub(super) fn advance_item(
+        &mut self,
+    ) -> Result<Option<(Item<'a>, Sequence, FrameHeader)>, ReadError> {
         loop {
             let Some(items) = &mut self.items else {
                 if !self.open()? {
@@ -367,16 +412,29 @@ impl<'a> Batch<'a> {
             })?;
             self.place.item_at = item_at;
             self.place.body_read = header.len - items.remaining() as u32;
-            if item.header.flags.kind != ItemKind::Event {
-                continue;
-            }
             let sequence = self.place.next;
-            self.place.next = sequence.after(1);
-            if sequence < self.place.from {
-                continue;
+            if item.header.flags.kind == ItemKind::Event {
+                self.place.next = sequence.after(1);
             }
-            return Ok(Some(EventRef::new(self.shared, item, sequence, header.ts, header.epoch)));
+            return Ok(Some((item, sequence, header)));
         }
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn place_of(&self, offset: u32) -> factlog_codec::Place {
+        self.segment.place(offset)
+    }
+
+    pub(super) fn shared(&self) -> &'a Shared {
+        self.shared
+    }
+
+    /// The cursor stays where it has failed.
+    pub(super) fn fail(&mut self, error: &ReadError) {
+        *self.failed = Some(error.clone());
+        self.bytes = &[];
+        self.items = None;
     }
 }
 
@@ -388,9 +446,7 @@ impl<'a> Iterator for Batch<'a> {
         match self.advance() {
             Ok(event) => event.map(Ok),
             Err(error) => {
-                *self.failed = Some(error.clone());
-                self.bytes = &[];
-                self.items = None;
+                self.fail(&error);
                 Some(Err(error))
             }
         }

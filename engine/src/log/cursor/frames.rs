@@ -13,8 +13,7 @@ use crate::sync::Arc;
 impl Shared {
     /// The sequence of the oldest event that is kept.
     pub(in crate::log) fn oldest(&self) -> Sequence {
-        let first = self.segments.first().and_then(|segment| segment.index().first());
-        first.map_or(Sequence::FIRST, |entry| entry.sequence)
+        self.segments.oldest().unwrap_or(Sequence::FIRST)
     }
 
     /// The last visible frame for which `before` holds of sequence and time, as it does for all

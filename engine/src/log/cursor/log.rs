@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamVersion};
+use factlog_codec::layout::FIRST_FRAME;
+use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::forward::Cursor;
 use super::start::Start;
@@ -56,6 +57,28 @@ impl Log {
     pub fn stream_version(&self, stream: &StreamKey) -> StreamVersion {
         let number = self.shared.streams.find(stream);
         number.map_or(StreamVersion::NONE, |number| self.shared.streams.head(number).0)
+    }
+
+    /// The key that a number stands for.
+    pub(crate) fn stream_key(&self, number: StreamNumber) -> Option<StreamKey> {
+        self.shared.streams.name(number).cloned()
+    }
+
+    /// The number of the first stream that began in what retention has left.
+    pub(crate) fn first_whole_stream(&self) -> Result<StreamNumber, ReadError> {
+        let Some(first) = self.shared.segments.first() else { return Ok(StreamNumber::new(1)) };
+        let mapping = self.shared.map(&first)?;
+        let bytes = first.frozen(&mapping, self.shared.frontier.visible());
+        if bytes.len() <= FIRST_FRAME as usize {
+            return Ok(StreamNumber::new(1));
+        }
+        Ok(first.opening(bytes)?.0.next_stream)
+    }
+
+    /// Whether this process is a forked child of the one that opened the log: its threads are not
+    /// here.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.shared.fork.is_child()
     }
 
     /// Number of streams.

@@ -3,12 +3,14 @@
 //! - `start`: where a cursor begins
 //! - `log`: the handle that cursors are made from
 //! - `event_ref`: one event, borrowed from the mapping
+//! - `entry`: whatever else stands in a frame, for the floors above
 //! - `forward`: everything from a place on, as it comes
 //! - `hold`: what a reader holds against retention
 //! - `frames`: seeking, and looking at single frames
 //! - `strategy`, `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
 
+mod entry;
 mod event_ref;
 mod forward;
 mod frames;
@@ -19,6 +21,7 @@ mod strategy;
 mod stream;
 mod waiting;
 
+pub(crate) use entry::Entry;
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor};
 pub(in crate::log) use hold::Hold;

@@ -46,7 +46,9 @@ impl CursorSlots {
 }
 
 /// The cursors that are there. With `settle`, what is read is durable afterwards: a process may
-/// have been killed between a change and its sync. Names that are none of a cursor are passed over.
+/// have been killed between a change and its sync, or its sync has failed, after which the page
+/// cache may have what the medium has not, and another sync would do nothing. So the newer slot is
+/// written once more. Names that are none of a cursor are passed over.
 pub(crate) fn read_cursors(directory: &Directory, settle: bool) -> io::Result<CursorFiles> {
     let folder = directory.cursors();
     let entries = match fs::read_dir(&folder) {
@@ -59,11 +61,17 @@ pub(crate) fn read_cursors(directory: &Directory, settle: bool) -> io::Result<Cu
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
         if let Ok(name) = CursorName::new(name) {
-            let read = open_regular(&directory.cursor(&name), false).and_then(|file| {
+            let read = open_regular(&directory.cursor(&name), settle).and_then(|file| {
+                let slots = CursorSlots::read(&file)?;
                 if settle {
+                    if let Ok((at, slot)) = slots.newest()
+                        && !has_other_names(&file)?
+                    {
+                        disk.write_at(&file, &slot.encode(), (at * PAGE) as u64)?;
+                    }
                     disk.sync_all(&file)?;
                 }
-                CursorSlots::read(&file)
+                Ok(slots)
             });
             found.push((name, read));
         }

@@ -1,5 +1,6 @@
 //! The two slots of the manifest, written in turn.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -21,6 +22,10 @@ pub(crate) struct Slots {
 pub(crate) struct ManifestFile {
     directory: Directory,
     next_slot: usize,
+    /// What was read from the newer slot, until it is known to be on the medium: whoever wrote it
+    /// may have been killed before its sync, or the sync may have failed. Then the page cache has
+    /// it, and only the other slot stands.
+    unproven: Option<Manifest>,
 }
 
 impl Slots {
@@ -55,22 +60,34 @@ impl Slots {
     }
 
     pub(crate) fn writer(&self, directory: &Directory) -> ManifestFile {
-        let next_slot = self.newest().map_or(0, |(slot, _)| 1 - slot);
-        ManifestFile { directory: directory.clone(), next_slot }
+        let newest = self.newest();
+        let next_slot = newest.map_or(0, |(slot, _)| 1 - slot);
+        let unproven = newest.map(|(_, manifest)| manifest.clone());
+        ManifestFile { directory: directory.clone(), next_slot, unproven }
     }
 }
 
 impl ManifestFile {
     /// Writes and syncs. On an error the other slot still stands.
     pub(crate) fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
+        if let Some(unproven) = &self.unproven {
+            let path = self.directory.manifest(1 - self.next_slot);
+            // Under another name first: should the other slot not stand, this one is not lost. On a
+            // full disk there is no room for that.
+            match self.make(&path, unproven) {
+                Err(error) if is_full(&error) => {
+                    self.write_over(&open_regular(&path, true)?, unproven)?;
+                }
+                made => made?,
+            }
+            self.unproven = None;
+        }
         let path = self.directory.manifest(self.next_slot);
         match open_regular(&path, true) {
             // What somebody has given another name, a copy say, is not written to: the slot gets
             // a file of its own.
             Ok(file) if !has_other_names(&file)? => {
-                let io = self.directory.io();
-                io.write_at(&file, &manifest.encode(), 0)?;
-                io.sync_all(&file)?;
+                self.write_over(&file, manifest)?;
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => self.make(&path, manifest)?,
@@ -84,6 +101,12 @@ impl ManifestFile {
         [0, 1].iter().all(|slot| self.directory.manifest(*slot).is_file())
     }
 
+    fn write_over(&self, file: &File, manifest: &Manifest) -> io::Result<()> {
+        let io = self.directory.io();
+        io.write_at(file, &manifest.encode(), 0)?;
+        io.sync_all(file)
+    }
+
     /// A slot that is not there yet comes whole: nobody finds an empty one.
     fn make(&self, path: &Path, manifest: &Manifest) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
@@ -95,4 +118,9 @@ impl ManifestFile {
         io.rename(&temporary, path)?;
         io.sync_directory(self.directory.root())
     }
+}
+
+/// Whether there was no space for another file.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

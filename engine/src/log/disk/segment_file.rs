@@ -6,6 +6,7 @@ use std::path::Path;
 
 use factlog_codec::layout::{MAX_SEGMENT_BITS, segment_size};
 use factlog_codec::{SegmentHeader, SegmentId, all_zero};
+use memmap2::MmapMut;
 
 use super::directory::Directory;
 use super::files::{open_regular, read_at, read_no_further};
@@ -80,10 +81,12 @@ fn fill(io: &DiskIo, file: &File, header: &SegmentHeader, written: bool) -> io::
 
 /// A segment's bytes, copied out: nothing that happens to the file can change them.
 ///
-/// One buffer serves for many segments.
+/// One buffer serves for many segments. It is memory of its own in pages as large as there are:
+/// to have small ones made present takes longer than to verify what is read into them.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentBytes {
-    bytes: Vec<u8>,
+    space: Option<MmapMut>,
+    len: usize,
     /// Behind this everything is zero, and known to be without looking.
     data_end: usize,
     /// How long the file is.
@@ -92,12 +95,33 @@ pub(crate) struct SegmentBytes {
 
 impl SegmentBytes {
     pub(crate) fn all(&self) -> &[u8] {
-        &self.bytes
+        self.space.as_ref().and_then(|space| space.get(..self.len)).unwrap_or(&[])
+    }
+
+    /// Space for `len` bytes, of which those below the second number may be of a segment before.
+    fn space(&mut self, len: usize) -> io::Result<(&mut [u8], usize)> {
+        if self.space.as_ref().is_none_or(|space| space.len() < len) && len > 0 {
+            // First: there shall not be both of them.
+            self.space = None;
+            self.data_end = 0;
+            let space = MmapMut::map_anon(len)?;
+            #[cfg(target_os = "linux")]
+            if len >= PIECE {
+                // Only advice: without it there are more pages.
+                let _ = space.advise(memmap2::Advice::HugePage);
+            }
+            self.space = Some(space);
+        }
+        self.len = len;
+        let space = self.space.as_deref_mut().unwrap_or(&mut []);
+        // Until it has been read: whatever is there.
+        let stale = std::mem::replace(&mut self.data_end, space.len());
+        Ok((space, stale))
     }
 
     /// Whether everything from `offset` on is zero.
     pub(crate) fn zero_from(&self, offset: usize) -> bool {
-        self.bytes.get(offset..self.data_end.max(offset)).is_none_or(all_zero)
+        self.all().get(offset..self.data_end.max(offset)).is_none_or(all_zero)
     }
 }
 
@@ -123,24 +147,19 @@ fn read_all(path: &Path, len: usize, into: &mut SegmentBytes) -> io::Result<()> 
     read_no_further(&file);
     into.file_len = file.metadata()?.len();
     let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(len);
-    // What an earlier segment left behind is cleared as far as it went; new space is zero.
-    let stale = into.data_end.min(len).min(into.bytes.len());
-    into.bytes[..stale].fill(0);
-    if into.bytes.len() > len {
-        into.bytes.truncate(len);
-    } else if into.bytes.len() < len {
-        into.bytes = vec![0; len];
-    }
-    into.data_end = 0;
-    let mut from = 0;
+    let (bytes, stale) = into.space(len)?;
+    let (mut from, mut data_end) = (0, 0);
     while let Some((start, end)) = next_data(&file, from, len)? {
-        let read = read_at(&file, &mut into.bytes[start..end], start as u64)?;
-        into.data_end = start + read;
+        // What an earlier segment left behind is cleared where this one has nothing.
+        bytes[from.min(stale)..start.min(stale)].fill(0);
+        let read = read_at(&file, &mut bytes[start..end], start as u64)?;
+        (from, data_end) = (start + read, start + read);
         if start + read < end {
             break;
         }
-        from = end;
     }
+    bytes[from.min(stale)..stale].fill(0);
+    into.data_end = data_end;
     Ok(())
 }
 

@@ -12,8 +12,13 @@ use crate::log::disk::{Directory, FileSystem, Slots, Suitability, read_catalog};
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
 use crate::log::options::Options;
-use crate::log::recovery::{Begin, Depth, Found, Verdict, gather, new_identity};
+use crate::log::recovery::{Begin, Depth, Found, Recovery, Verdict, gather, new_identity};
 use crate::log::report::{Damage, DamageReason, RecoveryOutcome, RecoveryReport};
+
+/// How much opening reads: who has a log repaired wants all of it looked at.
+pub(super) fn depth(recovery: Recovery) -> Depth {
+    if recovery == Recovery::Repair { Depth::Everything } else { Depth::Needed }
+}
 
 /// Manifest and segments; `None` if there is no log.
 pub(super) fn read_names(
@@ -87,10 +92,15 @@ pub(super) fn gather_with(
     depth: Depth,
     options: &mut Options,
 ) -> Result<Found, OpenError> {
-    match &mut options.progress {
+    let mut gather = |begin| match &mut options.progress {
         Some(progress) => gather(directory, manifest, begin, ids, depth, progress),
         None => gather(directory, manifest, begin, ids, depth, &mut |_| {}),
-    }
+    };
+    let found = gather(begin)?;
+    let Some(refused) = found.refused else { return Ok(found) };
+    // A part of that frame was taken in before it was refused: once more, without it.
+    let begin = read_begin(directory, manifest)?;
+    gather(Begin { refused: Some(refused), ..begin })
 }
 
 /// How the log can be written where it stands.

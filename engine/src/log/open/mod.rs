@@ -33,7 +33,7 @@ use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
 use super::writer::Writer;
 use crate::sync::{Arc, Mutex};
-use facts::Ground;
+use facts::{Ground, depth};
 
 impl Options {
     /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
@@ -50,13 +50,16 @@ impl Options {
     /// Opens the log in `directory` for reading only: nothing is written, neither lock nor epoch
     /// taken. What a writer elsewhere adds later is not seen.
     ///
-    /// A damaged log is opened up to the damage; [`Log::recovery`] says so.
+    /// A damaged log is opened up to the damage; [`Log::recovery`] says so. With
+    /// [`Recovery::Repair`](crate::Recovery::Repair) all of it is read, so that it shows what a
+    /// repair would leave.
     ///
     /// # Errors
     ///
     /// See [`OpenError`].
     pub fn open_read_only(self, directory: impl AsRef<Path>) -> Result<Log, OpenError> {
-        read::open(directory.as_ref(), self, Depth::Needed)
+        let depth = depth(self.recovery);
+        read::open(directory.as_ref(), self, depth)
     }
 
     /// Reads and verifies all of the log in `directory`, without changing anything, and says what it

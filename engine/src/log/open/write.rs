@@ -8,8 +8,8 @@ use factlog_codec::{GapBody, HistoryId, Position, SegmentId, WriteWay};
 
 use super::clear::{clear_away, remove_below};
 use super::facts::{
-    check_drift, check_file_system, damage_of, gather_with, new_manifest, read_begin, read_names,
-    report_of,
+    check_drift, check_file_system, damage_of, depth, gather_with, new_manifest, read_begin,
+    read_names, report_of,
 };
 use super::make_shared;
 use super::take_up::{Taken, open_prepared, take_up};
@@ -22,7 +22,7 @@ use crate::log::keeper::Keeper;
 use crate::log::map::is_coherent;
 use crate::log::named::{damaged, register_all};
 use crate::log::options::Options;
-use crate::log::recovery::{Action, Depth, Recovery, Verdict, act, decide, new_identity};
+use crate::log::recovery::{Action, Verdict, act, decide, new_identity};
 use crate::log::report::RecoveryOutcome;
 use crate::log::syncer::{Background, Owed, Syncer};
 use crate::log::table_keeper::TableKeeper;
@@ -60,9 +60,7 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
 
     let begin = read_begin(&directory, &manifest)?;
     let floor = begin.floor();
-    // Who has a log repaired wants all of it looked at.
-    let repairs = options.recovery == Recovery::Repair;
-    let depth = if repairs { Depth::Everything } else { Depth::Needed };
+    let depth = depth(options.recovery);
     let mut found = gather_with(&directory, &manifest, begin, &ids, depth, &mut options)?;
     let verdict = decide(&found.facts);
     let action = act(verdict, options.recovery, found.headless || found.end.is_none());

@@ -6,6 +6,7 @@ use factlog_codec::{
 
 use super::decide::Facts;
 use super::replay::Replay;
+use crate::log::fault::ItemFault;
 use crate::log::report::{Cut, DamageReason};
 use crate::log::segment::Segment;
 use crate::sync::Arc;
@@ -54,6 +55,8 @@ pub(crate) struct Found {
     pub(crate) repaired: bool,
     /// The log does not begin as it must: cutting its end does not help.
     pub(crate) headless: bool,
+    /// A frame that makes no sense, of which a part may have been taken in.
+    pub(crate) refused: Option<(Position, ItemFault)>,
 }
 
 /// The segment in which the log ends.
@@ -87,6 +90,9 @@ pub(crate) struct Begin {
     pub(crate) catalog: Option<Catalog>,
     /// Its streams.
     pub(crate) replay: Replay,
+    /// A frame that verifies but makes no sense, as an earlier look has found: nothing of it is
+    /// taken in.
+    pub(crate) refused: Option<(Position, ItemFault)>,
 }
 
 impl Begin {

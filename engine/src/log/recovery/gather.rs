@@ -7,8 +7,8 @@ use std::io;
 
 use factlog_codec::layout::{FIRST_FRAME, ITEM_HEADER, seal_offset, segment_size};
 use factlog_codec::{
-    Catalog, Epoch, Frame, FrameKind, HeaderError, Manifest, Position, Residue, Seal, SegOpen,
-    SegmentId, SegmentKey, Sequence, Stop, StopReason, Succession, Walk, find_residue,
+    Catalog, Epoch, Frame, FrameHeader, FrameKind, HeaderError, Manifest, Position, Residue, Seal,
+    SegOpen, SegmentId, SegmentKey, Sequence, Stop, StopReason, Succession, Walk, find_residue,
 };
 
 use super::decide::Facts;
@@ -111,6 +111,8 @@ struct Gathering<'a> {
     buffer: SegmentBytes,
     found: Found,
     catalog: Option<Catalog>,
+    /// Known to make no sense.
+    refused: Option<(Position, ItemFault)>,
     /// Time and epoch of the last frame of the segment before.
     before: Option<(u64, Epoch)>,
     exhausted: bool,
@@ -151,8 +153,10 @@ impl<'a> Gathering<'a> {
                 bad_tables: Vec::new(),
                 repaired: false,
                 headless: false,
+                refused: None,
             },
             catalog: begin.catalog,
+            refused: begin.refused,
             before: None,
             exhausted: false,
             stop: None,
@@ -165,7 +169,7 @@ impl<'a> Gathering<'a> {
         let mut durable = Position::ZERO;
         for probe in chain {
             let Some((open, header)) = &probe.open else { continue };
-            durable = durable.max(header.durable);
+            durable = durable.max(witness(header, probe.id(), self.bits));
             // A repair voids the checkpoint before it, which it could not change with one stroke,
             // but not one that the same epoch has noted since.
             self.found.repaired |= open.before.why == Succession::Repaired
@@ -183,7 +187,8 @@ impl<'a> Gathering<'a> {
 
     /// What this began with, to begin once more.
     fn begin_again(&mut self) -> Begin {
-        Begin { catalog: self.catalog, replay: std::mem::take(&mut self.found.replay) }
+        let replay = std::mem::take(&mut self.found.replay);
+        Begin { catalog: self.catalog, replay, refused: self.refused }
     }
 
     /// Goes on from the newest stream table that fits, past all segments up to it that need not be
@@ -225,8 +230,11 @@ impl<'a> Gathering<'a> {
         let segment = Arc::new(Segment::new(probe.header.key(), self.bits));
         segment.set_opened(open.wall_clock);
         segment.set_end(ended.end);
-        segment.index().note(FIRST_FRAME, header.sequence, header.ts);
-        segment.index_later();
+        // Of a segment that was cut at its very beginning no frame counts.
+        if ended.end > FIRST_FRAME {
+            segment.index().note(FIRST_FRAME, header.sequence, header.ts);
+            segment.index_later();
+        }
         let end = Position::new(probe.id(), ended.end, self.bits);
         self.found.segments.push(segment);
         self.found.next = ended.next;
@@ -288,36 +296,40 @@ impl<'a> Gathering<'a> {
             self.contradict(DamageReason::Successor(next));
         }
         let mut fault = None;
-        let stop = loop {
+        let (stop, state) = loop {
             let state = *walk.state();
             if target.is_some_and(|target| target.segment == id && target.end == state.offset) {
-                break None;
+                break (None, state);
             }
             let frame = match walk.next_frame() {
                 Ok(frame) => frame,
-                Err(stop) => break Some(stop),
+                Err(stop) => break (Some(stop), state),
             };
             let position = Position::new(id, frame.header.offset, self.bits);
-            let taken = match streams {
-                Streams::Known => Ok(()),
-                Streams::Taken if frame.header.kind == FrameKind::SegOpen => {
+            let known = self.refused.filter(|(place, _)| *place == position);
+            let taken = match (known, streams) {
+                (Some((_, fault)), _) => Err(fault),
+                (None, Streams::Known) => Ok(()),
+                (None, Streams::Taken) if frame.header.kind == FrameKind::SegOpen => {
                     SegOpen::decode(&frame)
                         .map_err(|_| ItemFault::SegOpen)
                         .and_then(|(open, types)| self.found.replay.enter_segment(&open, types))
                 }
-                Streams::Taken => self.found.replay.absorb(&frame, position),
+                (None, Streams::Taken) => self.found.replay.absorb(&frame, position),
             };
             if let Err(error) = taken {
+                if known.is_none() {
+                    self.found.refused = Some((position, error));
+                }
                 fault = Some(error);
                 let reason = StopReason::Body(frame.header.kind);
-                break Some(Stop { offset: frame.header.offset, reason });
+                // Its checks hold, and the walk has gone on; the log has not.
+                break (Some(Stop { offset: frame.header.offset, reason }), state);
             }
             segment.index().note(frame.header.offset, frame.header.sequence, frame.header.ts);
-            self.count(&frame, walk.state().sequence);
+            self.count(id, &frame, walk.state().sequence);
         };
-        // The frame at which a fault was found is not taken in.
-        let state = *walk.state();
-        let offset = stop.map_or(state.offset, |stop| stop.offset);
+        let offset = state.offset;
         self.found.end = Some(End {
             header: probe.header,
             offset,
@@ -381,7 +393,7 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn count(&mut self, frame: &Frame<'_>, next: Option<Sequence>) {
+    fn count(&mut self, id: SegmentId, frame: &Frame<'_>, next: Option<Sequence>) {
         let found = &mut self.found;
         let header = &frame.header;
         found.frames += 1;
@@ -389,7 +401,7 @@ impl<'a> Gathering<'a> {
         found.last_ts = header.ts;
         found.epoch = found.epoch.max(header.epoch);
         found.next = next.unwrap_or(found.next);
-        found.facts.durable = found.facts.durable.max(header.durable);
+        found.facts.durable = found.facts.durable.max(witness(header, id, self.bits));
     }
 
     /// Everything is unproven at first; what is below the durable bound is taken out at the end.
@@ -536,4 +548,10 @@ pub(crate) fn new_identity() -> Result<uuid::Uuid, OpenError> {
         OpenError::Io(IoError::new("read random bytes from", "the system", io::Error::other(error)))
     })?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// What a frame of segment `id` says was durable: nothing that comes after it can have been.
+fn witness(header: &FrameHeader, id: SegmentId, bits: u8) -> Position {
+    let own = Position::new(id, header.offset, bits);
+    if header.durable <= own { header.durable } else { Position::ZERO }
 }

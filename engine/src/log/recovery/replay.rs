@@ -3,8 +3,8 @@
 //! A frame that verifies was written as it is; whether it makes sense is asked here.
 
 use factlog_codec::{
-    CatalogEntries, CatalogEntry, CatalogError, Frame, FrameKind, Item, ItemKind, Items, Link,
-    Position, SegOpen, SegOpenTypes, StreamKey, StreamNumber, StreamVersion, TypeItem,
+    CatalogEntries, CatalogEntry, CatalogError, CommandItem, Frame, FrameKind, Item, ItemKind,
+    Items, Link, Position, SegOpen, SegOpenTypes, StreamKey, StreamNumber, StreamVersion, TypeItem,
 };
 
 use crate::log::fault::ItemFault;
@@ -107,6 +107,7 @@ impl Replay {
                     self.enter(&item, position, index)?;
                     events += 1;
                 }
+                ItemKind::Command => self.check_command(&item)?,
                 _ => {}
             }
         }
@@ -134,6 +135,20 @@ impl Replay {
             return Err(ItemFault::StreamNumber(number.get()));
         }
         self.heads.push(Head::default());
+        Ok(())
+    }
+
+    /// A command names only what the log knows.
+    fn check_command(&self, item: &Item<'_>) -> Result<(), ItemFault> {
+        let command = CommandItem::decode(item.payload).map_err(ItemFault::Command)?;
+        let type_number = item.header.type_number;
+        if !command.command.is_empty() && self.types.get(type_number).is_none() {
+            return Err(ItemFault::UnknownType(type_number.get()));
+        }
+        let stream = item.header.stream;
+        if stream != StreamNumber::NONE && self.streams.name(stream).is_none() {
+            return Err(ItemFault::UnknownStream(stream.get()));
+        }
         Ok(())
     }
 

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::draft::Drafts;
 use crate::log::error::AppendError;
-use crate::log::wait::Signal;
+use crate::log::wait::Promise;
 use crate::log::writer::{Receipt, Transaction};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -77,13 +77,7 @@ type Outcome = Result<Receipt, Refusal>;
 #[derive(Debug)]
 struct Slot<D> {
     content: Mutex<Option<D>>,
-    reply: Mutex<Reply>,
-}
-
-#[derive(Debug, Default)]
-struct Reply {
-    outcome: Option<Outcome>,
-    waker: Option<Waker>,
+    outcome: Promise<Outcome>,
 }
 
 /// The writer's side of a submission, whatever it contains.
@@ -105,18 +99,7 @@ impl<D: Drafts> Submission for Slot<D> {
             let dropping = std::panic::AssertUnwindSafe(|| drop(content));
             drop(std::panic::catch_unwind(dropping));
         }
-        let waker = {
-            let mut reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner);
-            if reply.outcome.is_some() {
-                return;
-            }
-            reply.outcome = Some(outcome);
-            reply.waker.take()
-        };
-        if let Some(waker) = waker {
-            let waking = std::panic::AssertUnwindSafe(|| waker.wake());
-            drop(std::panic::catch_unwind(waking));
-        }
+        self.outcome.leave(outcome);
     }
 }
 
@@ -171,10 +154,7 @@ pub struct Answer<D> {
 impl<D: Drafts> Answer<D> {
     /// Both sides of a submission.
     pub(in crate::log) fn new(content: D) -> (Self, Accepted) {
-        let slot = Arc::new(Slot {
-            content: Mutex::new(Some(content)),
-            reply: Mutex::new(Reply::default()),
-        });
+        let slot = Arc::new(Slot { content: Mutex::new(Some(content)), outcome: Promise::new() });
         let submission: Arc<dyn Submission> = Arc::clone(&slot) as _;
         (Self { slot }, Accepted { submission: Some(submission) })
     }
@@ -184,24 +164,12 @@ impl<D: Drafts> Answer<D> {
         self.slot.content.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn take(&self, waker: Option<&Waker>) -> Option<Result<Receipt, Refused<D>>> {
-        let waker = waker.cloned();
-        let mut reply = self.slot.reply.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match reply.outcome.take() {
-            Some(outcome) => outcome,
-            None => {
-                let before = waker.and_then(|waker| reply.waker.replace(waker));
-                drop(reply);
-                // Not under the lock: it is code of somebody's executor.
-                drop(before);
-                return None;
-            }
-        };
-        drop(reply);
-        Some(outcome.map_err(|reason| {
+    /// With what was submitted, if it did not come into the log.
+    fn told(&self, outcome: Outcome) -> Result<Receipt, Refused<D>> {
+        outcome.map_err(|reason| {
             let content = self.slot.content.lock().unwrap_or_else(PoisonError::into_inner).take();
             Refused { content, reason }
-        }))
+        })
     }
 
     /// Waits for it.
@@ -210,14 +178,7 @@ impl<D: Drafts> Answer<D> {
     ///
     /// The submission is not in the log, and is given back; or it is, and not durable.
     pub fn wait(self) -> Result<Receipt, Refused<D>> {
-        let signal = Arc::new(Signal::new());
-        let waker = signal.waker();
-        loop {
-            if let Some(answer) = self.take(Some(&waker)) {
-                return answer;
-            }
-            signal.wait(None);
-        }
+        self.told(self.slot.outcome.wait())
     }
 
     /// Waits for it, but no longer than `timeout`: then it gives the answer still to come.
@@ -226,17 +187,7 @@ impl<D: Drafts> Answer<D> {
     ///
     /// The time ran out.
     pub fn wait_for(self, timeout: Duration) -> Result<Result<Receipt, Refused<D>>, Self> {
-        let deadline = Instant::now().checked_add(timeout);
-        let signal = Arc::new(Signal::new());
-        let waker = signal.waker();
-        loop {
-            if let Some(answer) = self.take(Some(&waker)) {
-                return Ok(answer);
-            }
-            if !signal.wait(deadline) {
-                return self.take(None).ok_or(self);
-            }
-        }
+        self.slot.outcome.wait_for(timeout).map(|outcome| self.told(outcome)).ok_or(self)
     }
 }
 
@@ -245,6 +196,7 @@ impl<D: Drafts> Future for Answer<D> {
 
     /// After it was ready it must not be polled again: it would be pending for ever.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.take(Some(context.waker())).map_or(Poll::Pending, Poll::Ready)
+        let taken = self.slot.outcome.take(Some(context.waker()));
+        taken.map_or(Poll::Pending, |outcome| Poll::Ready(self.told(outcome)))
     }
 }

@@ -6,16 +6,20 @@
 
 use std::time::Instant;
 
+use crate::log::cursor::WaitStrategy;
 use crate::log::wait::{Signal, WaitList};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{ArrayQueue, heavy_fence, light_fence};
+use crate::sync::{ArrayQueue, heavy_fence, light_fence, spin_loop};
+
+/// Looks at an empty queue before the consumer sleeps.
+const LOOKS: u32 = 256;
 
 const CLOSED: u64 = 1;
 const ONE: u64 = 2;
 
 /// Why something was not taken.
 #[derive(Debug)]
-pub(in crate::log) enum Refuse<T> {
+pub(crate) enum Refuse<T> {
     /// The queue has no room.
     Full(T),
     /// Nothing is taken any more.
@@ -24,7 +28,7 @@ pub(in crate::log) enum Refuse<T> {
 
 /// A bounded queue with many producers and one consumer, each of which may sleep.
 #[derive(Debug)]
-pub(in crate::log) struct Handover<T> {
+pub(crate) struct Handover<T> {
     queue: ArrayQueue<T>,
     gate: AtomicU64,
     /// The consumer sleeps, or is about to.
@@ -35,7 +39,7 @@ pub(in crate::log) struct Handover<T> {
 }
 
 impl<T> Handover<T> {
-    pub(in crate::log) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             queue: ArrayQueue::new(capacity),
             gate: AtomicU64::new(0),
@@ -46,17 +50,17 @@ impl<T> Handover<T> {
     }
 
     /// How many wait in it.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Most that can wait in it.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.queue.capacity()
     }
 
     /// Hands over, if there is room.
-    pub(in crate::log) fn push(&self, value: T) -> Result<(), Refuse<T>> {
+    pub(crate) fn push(&self, value: T) -> Result<(), Refuse<T>> {
         // Acquire and release: the consumer that sees nobody in the middle sees what they pushed.
         if self.gate.fetch_add(ONE, Ordering::AcqRel) & CLOSED != 0 {
             self.gate.fetch_sub(ONE, Ordering::Release);
@@ -70,11 +74,7 @@ impl<T> Handover<T> {
     }
 
     /// Hands over, and waits for room until `deadline`.
-    pub(in crate::log) fn push_wait(
-        &self,
-        value: T,
-        deadline: Option<Instant>,
-    ) -> Result<(), Refuse<T>> {
+    pub(crate) fn push_wait(&self, value: T, deadline: Option<Instant>) -> Result<(), Refuse<T>> {
         let mut held = match self.push(value) {
             Err(Refuse::Full(value)) => Some(value),
             done => return done,
@@ -103,18 +103,18 @@ impl<T> Handover<T> {
     }
 
     /// Takes the oldest. Only the consumer.
-    pub(in crate::log) fn pop(&self) -> Option<T> {
+    pub(crate) fn pop(&self) -> Option<T> {
         self.queue.pop()
     }
 
     /// After having taken some: lets producers go on that wait for room. Only the consumer.
-    pub(in crate::log) fn made_room(&self) {
+    pub(crate) fn made_room(&self) {
         self.room.notify();
     }
 
     /// Takes the oldest, and sleeps until there is one; `None` once the gate is closed and
     /// everything was taken. Only the consumer.
-    pub(in crate::log) fn pop_wait(&self) -> Option<T> {
+    pub(crate) fn pop_wait(&self) -> Option<T> {
         loop {
             // Before the queue: who was in the middle has pushed by then.
             let gate = self.gate.load(Ordering::Acquire);
@@ -137,20 +137,57 @@ impl<T> Handover<T> {
         }
     }
 
+    /// Takes the oldest, and does what `idle` says until there is one; `None` once the gate is closed
+    /// and everything was taken. Only the consumer.
+    pub(crate) fn next(&self, idle: WaitStrategy) -> Option<T> {
+        let mut looks = 0_u32;
+        loop {
+            if let Some(next) = self.pop() {
+                return Some(next);
+            }
+            if idle == WaitStrategy::Park && looks >= LOOKS {
+                return self.pop_wait();
+            }
+            looks = looks.wrapping_add(1);
+            if idle == WaitStrategy::Yield {
+                std::thread::yield_now();
+            } else {
+                spin_loop();
+            }
+            // Whether the gate is closed is asked in between only.
+            if looks.is_multiple_of(LOOKS) && self.is_finished() {
+                return None;
+            }
+        }
+    }
+
     /// Whether nothing waits in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Whether nothing comes any more, and everything was taken. Only the consumer.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.gate.load(Ordering::Acquire) == CLOSED && self.queue.is_empty()
     }
 
     /// Takes nothing any more. What was accepted stays to be taken.
-    pub(in crate::log) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.gate.fetch_or(CLOSED, Ordering::AcqRel);
         self.ring();
         self.room.notify();
+    }
+}
+
+/// Closes the hand-over however the consumer ends, so that nobody waits for it: also those are let
+/// go who were in the middle of handing over.
+pub(crate) struct Closing<'a, T>(pub(crate) &'a Handover<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
+        while let Some(left) = self.0.pop_wait() {
+            drop(left);
+        }
     }
 }

@@ -17,5 +17,4 @@ pub use draft::{Draft, Drafts};
 pub use producer::{Producer, SubmitError};
 pub use thread::{ThreadOptions, WriterThread};
 
-#[cfg(all(test, loom))]
-pub(super) use handover::{Handover, Refuse};
+pub(crate) use handover::{Closing, Handover, Refuse};

@@ -7,17 +7,17 @@ use std::thread::JoinHandle;
 use factlog_codec::layout::max_transaction;
 
 use super::answer::{Accepted, Refusal};
-use super::handover::Handover;
+use super::handover::{Closing, Handover};
 use super::producer::Producer;
 use crate::log::cursor::{Log, WaitStrategy};
 use crate::log::durability::Durability;
 use crate::log::error::{AppendError, RetainError, SyncError};
-use crate::log::fault::IoError;
+use crate::log::fault::{IoError, message};
 use crate::log::report::Retained;
 use crate::log::retention::{Retention, retain};
 use crate::log::shared::Shared;
 use crate::log::writer::{Receipt, Transaction, Writer};
-use crate::sync::{Arc, spin_loop};
+use crate::sync::Arc;
 
 /// A frame takes no more submissions once it has so many bytes: whoever reads one of its events
 /// verifies all of it.
@@ -26,14 +26,12 @@ const ENOUGH_BYTES: usize = 64 << 10;
 const ENOUGH_EVENTS: usize = 4096;
 /// One sync serves at most so many submissions.
 const ENOUGH_WAITING: usize = 4096;
-/// Looks at an empty queue before the thread sleeps.
-const LOOKS: u32 = 256;
 
 /// How the writer's thread works.
 #[derive(Debug, Clone)]
 pub struct ThreadOptions {
-    queue: usize,
-    idle: WaitStrategy,
+    pub(crate) queue: usize,
+    pub(crate) idle: WaitStrategy,
 }
 
 impl Default for ThreadOptions {
@@ -158,47 +156,12 @@ impl Drop for WriterThread {
     }
 }
 
-/// Closes the hand-over however the thread ends, so that nobody waits for it.
-struct Closing<'a>(&'a Handover<Accepted>);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-        while let Some(left) = self.0.pop_wait() {
-            drop(left);
-        }
-    }
-}
-
 fn run(mut writer: Writer, handover: &Handover<Accepted>, idle: WaitStrategy) -> Writer {
     let closing = Closing(handover);
     let durability = writer.shared().durability;
     let mut batch = Vec::new();
     let mut left = None;
-    let mut looks = 0;
-    loop {
-        let next = left.take().or_else(|| handover.pop());
-        let next = match next {
-            Some(next) => next,
-            None if idle != WaitStrategy::Park || looks < LOOKS => {
-                looks = looks.wrapping_add(1);
-                if idle == WaitStrategy::Yield {
-                    std::thread::yield_now();
-                } else {
-                    spin_loop();
-                }
-                // Whether the gate is closed is asked in between only.
-                if looks.is_multiple_of(LOOKS) && handover.is_finished() {
-                    break;
-                }
-                continue;
-            }
-            None => match handover.pop_wait() {
-                Some(next) => next,
-                None => break,
-            },
-        };
-        looks = 0;
+    while let Some(next) = left.take().or_else(|| handover.next(idle)) {
         left = write(&mut writer, handover, next, &mut batch);
         // One sync serves all that wait for it.
         let more = left.is_some() || !handover.is_empty();
@@ -303,11 +266,4 @@ fn put(transaction: &mut Transaction<'_>, accepted: &Accepted) -> Result<Receipt
     };
     transaction.roll_back(&point);
     Err(refusal)
-}
-
-/// What a panic said.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

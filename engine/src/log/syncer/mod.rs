@@ -87,7 +87,7 @@ impl Syncer {
     }
 
     /// What the thread in the background does.
-    fn run(&self) {
+    fn run(&self, mut idle: Idle) {
         let interval = match self.shared.durability {
             Durability::Interval(interval) => Some(interval),
             _ => None,
@@ -97,7 +97,6 @@ impl Syncer {
             drop(self.settle_all());
         }
         let mut last = Instant::now();
-        let mut idle = Idle::new(self.shared.frontier.durable());
         while self.stop.load(Ordering::Acquire) == 0 {
             let nap = interval.map_or(NAP, |interval| interval.clamp(NAP / 20, NAP));
             self.shared.demand.signal().wait(Some(Instant::now() + nap));
@@ -154,7 +153,9 @@ pub(crate) struct Background {
 impl Background {
     pub(crate) fn start(syncer: &Arc<Syncer>) -> io::Result<Self> {
         let inside = Arc::clone(syncer);
-        let run = move || inside.run();
+        // Before anybody writes: what is committed before the thread first runs needs a note, too.
+        let idle = Idle::new(syncer.shared.frontier.durable());
+        let run = move || inside.run(idle);
         let thread = thread::Builder::new().name("factlog-sync".into()).spawn(run)?;
         Ok(Self { syncer: Arc::clone(syncer), thread: Some(thread) })
     }

@@ -1,7 +1,7 @@
 //! What an event has beside its payload.
 
 use factlog_codec::layout::{FRAME_HEADER, ITEM_HEADER, MAX_CATEGORY, MAX_KEY, align_up};
-use factlog_codec::{Sequence, StreamKey, StreamVersion};
+use factlog_codec::{Sequence, StreamKey, StreamNumber, StreamVersion};
 
 /// The version that a stream must be at for an event to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +18,13 @@ impl Expected {
     pub const NEW: Self = Self::Version(StreamVersion::NONE);
 }
 
+/// A stream, by its key, or by its number where that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StreamName<'a> {
+    Key(&'a StreamKey),
+    Number(StreamNumber),
+}
+
 /// What an event has beside its payload: stream, causes, metadata.
 ///
 /// ```
@@ -29,7 +36,9 @@ impl Expected {
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Meta<'a> {
-    pub(super) stream: Option<(&'a StreamKey, Expected)>,
+    pub(super) stream: Option<(StreamName<'a>, Expected)>,
+    pub(super) further: &'a [(&'a StreamKey, Expected)],
+    pub(super) invalidates: Option<Sequence>,
     pub(super) cause: Option<Sequence>,
     pub(super) correlation: Option<Sequence>,
     pub(super) metadata: &'a [u8],
@@ -38,13 +47,44 @@ pub struct Meta<'a> {
 impl<'a> Meta<'a> {
     /// Nothing.
     pub const fn new() -> Self {
-        Self { stream: None, cause: None, correlation: None, metadata: &[] }
+        Self {
+            stream: None,
+            further: &[],
+            invalidates: None,
+            cause: None,
+            correlation: None,
+            metadata: &[],
+        }
     }
 
     /// The event belongs to `stream`, which must be at the expected version.
     #[must_use]
     pub const fn stream(mut self, stream: &'a StreamKey, expected: Expected) -> Self {
-        self.stream = Some((stream, expected));
+        self.stream = Some((StreamName::Key(stream), expected));
+        self
+    }
+
+    /// The event belongs to a stream whose number is known, at any version.
+    #[must_use]
+    pub(crate) const fn numbered(mut self, stream: StreamNumber) -> Self {
+        self.stream = Some((StreamName::Number(stream), Expected::Any));
+        self
+    }
+
+    /// The event belongs to these streams as well, each of which must be at its expected version:
+    /// at most seven, all of them others than its own and than each other. It needs a stream of its
+    /// own.
+    #[must_use]
+    pub const fn further(mut self, streams: &'a [(&'a StreamKey, Expected)]) -> Self {
+        self.further = streams;
+        self
+    }
+
+    /// The event corrects an earlier one: a link, which no reader follows by itself. What was
+    /// corrected stays in the log.
+    #[must_use]
+    pub const fn invalidates(mut self, sequence: Sequence) -> Self {
+        self.invalidates = Some(sequence);
         self
     }
 
@@ -75,23 +115,28 @@ impl<'a> Meta<'a> {
         self.stream.is_none()
             && self.cause.is_none()
             && self.correlation.is_none()
+            && self.further.is_empty()
+            && self.invalidates.is_none()
             && self.metadata.is_empty()
     }
 
     /// Most bytes that the frame of one event with a payload of `size` takes, if its type is
     /// known to the log.
     pub(super) fn frame_bound(&self, size: usize) -> usize {
-        let stream = if self.stream.is_some() {
-            // Link, and a STREAM item.
-            16 + ITEM_HEADER + align_up(4 + MAX_CATEGORY + MAX_KEY)
-        } else {
-            0
+        // Link, and a STREAM item for each.
+        let item = ITEM_HEADER + align_up(4 + MAX_CATEGORY + MAX_KEY);
+        let further = match self.further.len() {
+            0 => 0,
+            count => 16 + count * (24 + item),
         };
+        let invalidates = if self.invalidates.is_some() { 16 } else { 0 };
+        let stream = if self.stream.is_some() { 16 + item + further } else { 0 };
         FRAME_HEADER
             + ITEM_HEADER
             + align_up(size)
             + stream
             + 32
+            + invalidates
             + align_up(4 + self.metadata.len())
     }
 }

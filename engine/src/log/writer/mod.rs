@@ -3,11 +3,15 @@
 //! - `active`: the segment in use: claims, frames, its checksum
 //! - `stage`: what a transaction has changed and may have to take back
 //! - `transaction`: events into claimed space, all of them visible at once
+//! - `put`: one item into its space
+//! - `parts`: transactions of several submissions
 //! - `meta`: what an event has beside its payload
 //! - here: the owner of it all, rollover, sync, close
 
 pub(in crate::log) mod active;
 mod meta;
+mod parts;
+mod put;
 pub(in crate::log) mod stage;
 mod transaction;
 
@@ -150,6 +154,11 @@ impl Writer {
         self.next
     }
 
+    /// The time, as the next frame would have it, or a little before.
+    pub(crate) fn now(&mut self) -> u64 {
+        self.clock.now().max(self.last_ts)
+    }
+
     /// What opening found, cut and kept.
     pub fn recovery(&self) -> &RecoveryReport {
         &self.shared.report
@@ -235,7 +244,7 @@ impl Writer {
     }
 
     /// Makes sure that the largest transaction can be begun.
-    pub(in crate::log) fn make_room(&mut self) -> Result<(), AppendError> {
+    pub(crate) fn make_room(&mut self) -> Result<(), AppendError> {
         self.make_ready(None).map_err(|error| *error)
     }
 

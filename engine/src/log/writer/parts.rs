@@ -1,0 +1,68 @@
+//! Frames of several submissions: what one of them has added can be marked, looked at, taken back.
+
+use factlog_codec::layout::FRAME_HEADER;
+use factlog_codec::{ItemFlags, ItemHeader, ItemKind, Items, Sequence};
+
+use super::Transaction;
+use super::stage::Savepoint;
+
+/// What a transaction was like at some moment, to go back to.
+#[derive(Debug)]
+pub(crate) struct Point {
+    stage: Savepoint,
+    used: usize,
+    body_end: usize,
+    count: usize,
+    commands: usize,
+    last_item: usize,
+}
+
+/// For frames of several submissions.
+impl Transaction<'_> {
+    /// Bytes of a frame with nothing in it.
+    pub(crate) const EMPTY: usize = FRAME_HEADER;
+
+    pub(crate) fn savepoint(&self) -> Point {
+        let Self { used, body_end, count, commands, last_item, .. } = *self;
+        let stage = self.writer.stage.savepoint();
+        Point { stage, used, body_end, count, commands, last_item }
+    }
+
+    /// Takes back everything since `point`, also where code of the user's panicked.
+    #[cold]
+    pub(crate) fn roll_back(&mut self, point: &Point) {
+        self.writer.stage.go_back(point.stage);
+        (self.used, self.body_end) = (point.used, point.body_end);
+        (self.count, self.last_item) = (point.count, point.last_item);
+        self.commands = point.commands;
+        self.wipe(self.used);
+    }
+
+    /// Marks the last event since `point` as the last of its submission; how many there are.
+    pub(crate) fn end_submission(&mut self, point: &Point) -> u64 {
+        let events = self.count - point.count;
+        if events > 0 {
+            let at = self.last_item + ItemHeader::FLAGS_AT;
+            if let Some(flags) = self.writer.active.space(at + 1).get_mut(at) {
+                *flags = ItemFlags { kind: ItemKind::Event, last: true }.bits();
+            }
+        }
+        events as u64
+    }
+
+    /// Bytes of the frame so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.used
+    }
+
+    /// The sequence that the next event would have.
+    pub(crate) fn next_sequence(&self) -> Sequence {
+        self.writer.next.after(self.count as u64)
+    }
+
+    /// What was added since `point`, in order, events and all else.
+    pub(crate) fn added(&mut self, point: &Point) -> Items<'_> {
+        let bytes: &[u8] = self.writer.active.space(self.used);
+        Items::new(bytes.get(point.used..).unwrap_or(&[]))
+    }
+}
