@@ -40,33 +40,43 @@
 #[doc = include_str!("../../README.md")]
 struct ReadmeExamples;
 
+mod aggregate;
+mod image;
 mod log;
 mod sync;
 
+pub use aggregate::{
+    Accepted, Aggregate, AskError, Client, CommandError, Context, Engine, EngineBuilder,
+    EngineError, Events, Failure, IdempotencyWindow, Pending, SendError, Sending,
+};
 #[doc(hidden)]
 pub use factlog_codec::__private;
 pub use factlog_codec::types::{
     Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Opaque,
-    RenderError, SchemaDrift, Scratch, TypeKey, Value, ViewError, Vocabulary, render,
+    RenderError, SchemaDrift, Scratch, Stored, TypeKey, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    CatalogError, CursorName, CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch,
-    ExtensionError, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
-    MetadataTooLong, Place, Position, SealError, SegOpenError, SegmentId, Sequence, Stop,
-    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
-    TypeItemError, TypeNumber, WriteWay, event, value, vocabulary,
+    CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,
+    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FrameError, HeaderError,
+    HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError,
+    SegOpenError, SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey,
+    StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
+    vocabulary,
+};
+pub use image::{
+    InstanceKey, IntoKey, Replica, ReplicaBuilder, ReplicaError, State, Suspension, SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
-    BecomesDurable, Clock, CommitAlign, Cursor, CursorFault, Cut, Damage, DamageReason,
-    DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole,
-    IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError,
-    OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome,
-    RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy, RetainError, Retained, Retention,
-    Salvage, SalvageError, SalvageReport, Salvaged, SaveError, Scrub, ScrubError, ScrubFinding,
-    ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor,
-    StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy,
-    Waited, Witness, Writer, WriterThread,
+    BecomesDurable, Clock, CommandFailed, CommitAlign, Cursor, CursorFault, Cut, Damage,
+    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
+    FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
+    NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
+    Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
+    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
+    Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError,
+    Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions,
+    Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
 };

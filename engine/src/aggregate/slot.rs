@@ -1,0 +1,280 @@
+//! A command on its way to the thread, and the answer on its way back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use factlog_codec::Sequence;
+
+use super::batch::{Attempt, Batch, Verdict, With};
+use super::decide::Aggregate;
+use super::receipt::{Accepted, CommandError, Failure};
+use crate::image::{Images, State};
+use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
+use crate::sync::{Arc, Mutex, PoisonError};
+
+/// What became of a frame, for those who stand in it.
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    /// It is visible, and durable if that was promised.
+    Published { durable: bool },
+    /// It is visible, but could not be made durable.
+    NotDurable(Arc<IoError>),
+    /// There is none: it could not be begun.
+    Refused(Arc<AppendError>),
+    /// There is none: the log has stopped.
+    Stopped(Arc<IoError>),
+    /// There is none: a clock of the user's panicked.
+    Panicked(String),
+    /// There is none: the state is not known, since the log cannot be read.
+    Unreadable(String),
+    /// Nobody knows: the thread ended.
+    Lost,
+}
+
+/// What is asked of the thread.
+pub(super) trait Request: Send + Sync {
+    /// Into the frame; whether it could be.
+    fn run(&self, batch: &mut Batch<'_>) -> bool;
+
+    /// The frame is over.
+    fn answer(&self, fate: &Fate);
+
+    /// Looks at what is published, between frames; whether that was all that was asked.
+    fn look(&self, images: &Images) -> bool {
+        let _ = images;
+        false
+    }
+
+    /// Whether it needs a frame of its own.
+    fn alone(&self) -> bool {
+        false
+    }
+
+    /// Whether it only looks.
+    fn looks(&self) -> bool {
+        false
+    }
+}
+
+/// However a request is lost, it is answered.
+pub(super) struct Asked(Option<Arc<dyn Request>>);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
+    }
+}
+
+impl Asked {
+    pub(super) fn new(request: Arc<dyn Request>) -> Self {
+        Self(Some(request))
+    }
+
+    pub(super) fn request(&self) -> Option<&dyn Request> {
+        self.0.as_deref()
+    }
+
+    pub(super) fn answer(mut self, fate: &Fate) {
+        if let Some(request) = self.0.take() {
+            request.answer(fate);
+        }
+    }
+
+    /// It was not taken after all: nobody waits.
+    pub(super) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(request) = self.0.take() {
+            request.answer(&Fate::Lost);
+        }
+    }
+}
+
+/// A command, and what became of it: one allocation for both sides.
+pub(super) struct Slot<A: Aggregate> {
+    kind: u16,
+    key: A::Key,
+    with: With,
+    command: Mutex<Option<A::Command>>,
+    /// Until the frame is published nobody is told.
+    decided: Mutex<Option<Verdict<A>>>,
+    told: Promise<Verdict<A>>,
+}
+
+impl<A: Aggregate> Slot<A> {
+    pub(super) fn new(kind: u16, key: A::Key, command: A::Command, with: With) -> Self {
+        let (command, decided) = (Mutex::new(Some(command)), Mutex::new(None));
+        Self { kind, key, with, command, decided, told: Promise::new() }
+    }
+
+    /// Takes back the command of a slot that was not taken.
+    pub(super) fn take_command(&self) -> Option<A::Command> {
+        self.command.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<A: Aggregate> Request for Slot<A> {
+    fn run(&self, batch: &mut Batch<'_>) -> bool {
+        let command = self.command.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(command) = command.as_ref() else { return true };
+        match batch.run::<A>(self.kind, &self.key, command, &self.with) {
+            Attempt::Later => false,
+            Attempt::Done(verdict) => {
+                *self.decided.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+                true
+            }
+        }
+    }
+
+    fn answer(&self, fate: &Fate) {
+        let decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = |failure| Err(CommandError::Failed(failure));
+        self.told.leave(match (fate, decided) {
+            (Fate::Published { durable }, Some(Ok(accepted))) => {
+                Ok(Accepted { durable: *durable, ..accepted })
+            }
+            (Fate::Published { .. }, Some(Err(error))) => Err(error),
+            (Fate::NotDurable(error), Some(Ok(_))) => {
+                failed(Failure::NotDurable(Arc::clone(error)))
+            }
+            (Fate::NotDurable(_), Some(Err(error))) => Err(error),
+            (Fate::Refused(error), _) => failed(Failure::Append(Arc::clone(error))),
+            (Fate::Stopped(error), _) => failed(Failure::Stopped(Arc::clone(error))),
+            (Fate::Panicked(said), _) => failed(Failure::Panicked(said.clone())),
+            (Fate::Unreadable(why), _) => failed(Failure::Unreadable(why.clone())),
+            (Fate::Lost, _) | (Fate::Published { .. } | Fate::NotDurable(_), None) => {
+                failed(Failure::Abandoned)
+            }
+        });
+    }
+}
+
+/// What will become of a command. A future on any executor, or waited for by a thread.
+///
+/// Dropping it does not take the command back.
+#[must_use = "the command may be refused"]
+pub struct Pending<A: Aggregate>(pub(super) Arc<Slot<A>>);
+
+impl<A: Aggregate> std::fmt::Debug for Pending<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("aggregate", &A::NAME).finish_non_exhaustive()
+    }
+}
+
+impl<A: Aggregate> Pending<A> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The command led to nothing; see [`CommandError`].
+    pub fn wait(self) -> Result<Accepted<A::Reply>, CommandError<A::Rejection>> {
+        self.0.told.wait()
+    }
+
+    /// Waits for it, but no longer than `timeout`: then it gives what is still to come.
+    ///
+    /// # Errors
+    ///
+    /// The time ran out.
+    #[allow(clippy::type_complexity, reason = "what came of the wait, and of the command")]
+    pub fn wait_for(
+        self,
+        timeout: Duration,
+    ) -> Result<Result<Accepted<A::Reply>, CommandError<A::Rejection>>, Self> {
+        self.0.told.wait_for(timeout).ok_or(self)
+    }
+}
+
+impl<A: Aggregate> Future for Pending<A> {
+    type Output = Result<Accepted<A::Reply>, CommandError<A::Rejection>>;
+
+    /// After it was ready it must not be polled again: it would be pending for ever.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.told.take(Some(context.waker())).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// What a question comes to.
+type Seen<T> = Result<T, crate::image::Suspension>;
+
+/// A question about the state of one instance.
+pub(super) struct Question<S: State, T, F> {
+    pub(super) kind: u16,
+    pub(super) key: S::Key,
+    pub(super) ask: Mutex<Option<F>>,
+    pub(super) told: Promise<Option<Seen<T>>>,
+}
+
+impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F> {
+    fn run(&self, _: &mut Batch<'_>) -> bool {
+        true
+    }
+
+    fn answer(&self, _: &Fate) {
+        self.told.leave(None);
+    }
+
+    fn look(&self, images: &Images) -> bool {
+        let ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return true };
+        let suspended = kind.find(&self.key).and_then(|at| kind.suspension(at));
+        let seen = match suspended {
+            Some(why) => Some(Err(why.clone())),
+            None => {
+                let asking = std::panic::AssertUnwindSafe(|| ask(kind.state(&self.key)));
+                std::panic::catch_unwind(asking).ok().map(Ok)
+            }
+        };
+        self.told.leave(seen);
+        true
+    }
+
+    fn looks(&self) -> bool {
+        true
+    }
+}
+
+/// First sequence and number of events that stand in a frame, or why they do not.
+type Staged = Result<(Sequence, u64), Failure>;
+
+/// Events that nobody decided: they are appended as they are, and folded like all others.
+pub(super) struct Raw<E: factlog_codec::types::Encode + Send + 'static> {
+    pub(super) drafts: Mutex<Vec<Draft<E>>>,
+    pub(super) staged: Mutex<Option<Staged>>,
+    pub(super) told: Promise<Result<(Sequence, u64), Failure>>,
+}
+
+impl<E: factlog_codec::types::Encode + Send + 'static> Request for Raw<E> {
+    fn alone(&self) -> bool {
+        true
+    }
+
+    fn run(&self, batch: &mut Batch<'_>) -> bool {
+        let drafts = self.drafts.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = batch.run_raw(|transaction| drafts.put(transaction));
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        true
+    }
+
+    fn answer(&self, fate: &Fate) {
+        let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.told.leave(match (fate, staged) {
+            (Fate::Published { .. }, Some(Ok(receipt))) => Ok(receipt),
+            (Fate::Published { .. } | Fate::NotDurable(_), Some(Err(failure))) => Err(failure),
+            (Fate::NotDurable(error), Some(Ok(_))) => Err(Failure::NotDurable(Arc::clone(error))),
+            (Fate::Refused(error), _) => Err(Failure::Append(Arc::clone(error))),
+            (Fate::Stopped(error), _) => Err(Failure::Stopped(Arc::clone(error))),
+            (Fate::Panicked(said), _) => Err(Failure::Panicked(said.clone())),
+            (Fate::Unreadable(why), _) => Err(Failure::Unreadable(why.clone())),
+            (Fate::Lost, _) | (Fate::Published { .. } | Fate::NotDurable(_), None) => {
+                Err(Failure::Abandoned)
+            }
+        });
+    }
+}

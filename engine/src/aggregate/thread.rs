@@ -1,0 +1,196 @@
+//! The thread that owns log and image: it drains what is there into one frame, publishes once, and
+//! answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use factlog_codec::Sequence;
+
+use super::batch::{Batch, Desk};
+use super::slot::{Asked, Fate, Request};
+use super::window::Window;
+use crate::image::{Images, Route, catch_up, refold};
+use crate::log::{
+    AppendError, Closing, Durability, Handover, IoError, Log, Receipt, SyncError, WaitStrategy,
+    Writer, message,
+};
+use crate::sync::Arc;
+
+/// A frame takes no more commands once it has so many bytes.
+const ENOUGH_BYTES: usize = 64 << 10;
+/// Nor once it has so many of them.
+const ENOUGH: usize = 4096;
+
+/// Everything that the thread owns.
+pub(super) struct Core {
+    pub(super) writer: Writer,
+    pub(super) log: Log,
+    pub(super) images: Images,
+    pub(super) window: Window,
+    pub(super) desk: Desk,
+    pub(super) durability: Durability,
+    /// Why the state is not known any more: the log could not be read when it had to be folded anew.
+    pub(super) lost: Option<String>,
+}
+
+/// A frame that was filled, and what came of it.
+struct Filled {
+    committed: std::thread::Result<Result<Receipt, Arc<IoError>>>,
+    left: Option<Asked>,
+    spoiled: Vec<Route>,
+    raw: bool,
+    /// The sequence behind it.
+    next: Sequence,
+}
+
+impl Core {
+    /// Serves until the queue is closed and empty, and gives the writer back.
+    pub(super) fn serve(mut self, queue: &Handover<Asked>, idle: WaitStrategy) -> Writer {
+        let closing = Closing(queue);
+        let mut asked = Vec::new();
+        let mut left: Option<Asked> = None;
+        while let Some(next) = left.take().or_else(|| queue.next(idle)) {
+            if let Some(why) = &self.lost {
+                next.answer(&Fate::Unreadable(why.clone()));
+                queue.made_room();
+                continue;
+            }
+            if next.request().is_some_and(|request| request.look(&self.images)) {
+                next.disarm();
+                queue.made_room();
+                continue;
+            }
+            left = self.frame(queue, next, &mut asked);
+        }
+        drop(closing);
+        self.writer
+    }
+
+    /// One frame: `next`, and what else waits. Gives what it had no room for.
+    fn frame(
+        &mut self,
+        queue: &Handover<Asked>,
+        next: Asked,
+        asked: &mut Vec<Asked>,
+    ) -> Option<Asked> {
+        // A clock of the user's may panic.
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            self.writer.make_room()?;
+            Ok(self.writer.now())
+        }));
+        let now = match ready {
+            Ok(Ok(now)) => now,
+            Ok(Err(AppendError::Poisoned(error))) => {
+                return refuse(queue, next, &Fate::Stopped(error));
+            }
+            Ok(Err(error)) => return refuse(queue, next, &Fate::Refused(Arc::new(error))),
+            Err(panic) => return refuse(queue, next, &Fate::Panicked(message(&*panic))),
+        };
+        let filled = match self.fill(queue, next, now, asked) {
+            Ok(filled) => filled,
+            Err((next, error)) => return refuse(queue, next, &Fate::Refused(Arc::new(error))),
+        };
+        let fate = match filled.committed {
+            Ok(Ok(_)) => {
+                self.window.keep();
+                if filled.raw {
+                    self.catch_up();
+                }
+                self.images.next = filled.next;
+                self.publish()
+            }
+            Ok(Err(error)) => {
+                self.start_over();
+                Fate::Stopped(error)
+            }
+            Err(panic) => {
+                self.start_over();
+                Fate::Panicked(message(&*panic))
+            }
+        };
+        for route in filled.spoiled {
+            refold(&mut self.images, &self.log, route);
+        }
+        asked.drain(..).for_each(|asked| asked.answer(&fate));
+        filled.left
+    }
+
+    /// Decides what waits, until the frame has enough, and commits it.
+    fn fill(
+        &mut self,
+        queue: &Handover<Asked>,
+        next: Asked,
+        now: u64,
+        asked: &mut Vec<Asked>,
+    ) -> Result<Filled, (Asked, AppendError)> {
+        let Self { writer, images, window, desk, .. } = self;
+        let transaction = match writer.begin() {
+            Ok(transaction) => transaction,
+            Err(error) => return Err((next, error)),
+        };
+        let (spoiled, raw) = (Vec::new(), false);
+        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
+        let (mut left, mut next) = (None, Some(next));
+        while let Some(one) = next.take() {
+            let waits =
+                |request: &dyn Request| request.looks() || (request.alone() && !asked.is_empty());
+            let done = |request: &dyn Request| !waits(request) && request.run(&mut batch);
+            if !one.request().is_some_and(done) {
+                left = Some(one);
+                break;
+            }
+            asked.push(one);
+            let enough = batch.transaction.bytes() >= ENOUGH_BYTES
+                || asked.len() >= ENOUGH
+                || !batch.spoiled.is_empty()
+                || batch.raw;
+            if !enough {
+                next = queue.pop();
+            }
+        }
+        // Whoever waits for room can go on while the frame is being closed.
+        queue.made_room();
+        let Batch { transaction, spoiled, raw, .. } = batch;
+        let next = transaction.next_sequence();
+        let committed = catch_unwind(AssertUnwindSafe(|| transaction.commit_visible()));
+        Ok(Filled { committed, left, spoiled, raw, next })
+    }
+
+    /// After a frame is visible: durable, if that is promised.
+    ///
+    /// Also where it has nothing in it: the receipt of a duplicate speaks of an earlier frame, which
+    /// a crash may have left in the page cache alone.
+    fn publish(&mut self) -> Fate {
+        if !self.durability.is_acknowledged() {
+            return Fate::Published { durable: false };
+        }
+        match self.writer.sync() {
+            Ok(()) => Fate::Published { durable: true },
+            Err(SyncError::Poisoned(error)) => Fate::NotDurable(error),
+            Err(_) => Fate::Refused(Arc::new(AppendError::Forked)),
+        }
+    }
+
+    /// The frame came to nothing, but its events were folded: all is folded anew.
+    #[cold]
+    fn start_over(&mut self) {
+        self.window.take_back();
+        self.images.clear();
+        self.catch_up();
+    }
+
+    /// Folds what is visible and not folded yet. Nothing is decided on a state that is not that of the
+    /// log.
+    fn catch_up(&mut self) {
+        if let Err(error) = catch_up(&mut self.images, &self.log, |_| Ok(())) {
+            self.lost = Some(error.to_string());
+        }
+    }
+}
+
+/// Everything that waits for a frame that cannot be begun learns it.
+#[cold]
+fn refuse(queue: &Handover<Asked>, next: Asked, fate: &Fate) -> Option<Asked> {
+    next.answer(fate);
+    queue.made_room();
+    None
+}
