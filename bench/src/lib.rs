@@ -5,6 +5,7 @@
 
 pub mod machine;
 pub mod opening;
+pub mod program;
 
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;

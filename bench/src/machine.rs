@@ -11,6 +11,11 @@ pub fn describe(directory: &Path) -> String {
     format!("{}, {cores} cores, {}, Linux {kernel}", processor(), file_system(directory))
 }
 
+/// Today, in UTC unless the time zone is known.
+pub fn today() -> String {
+    jiff::Zoned::now().date().to_string()
+}
+
 fn first_line(path: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().next().unwrap_or("?").trim().to_owned()

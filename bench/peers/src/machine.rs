@@ -27,6 +27,51 @@ pub fn header(directory: &Path) -> String {
     )
 }
 
+/// What a file of figures says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The day.
+    pub date: String,
+    /// Processor, cores, disk and kernel, in one line.
+    pub machine: String,
+    /// What makes such figures.
+    pub command: String,
+}
+
+impl Origin {
+    /// Figures from now on, in `directory`, as these words of the command line ask for.
+    pub fn new(directory: &Path, words: impl IntoIterator<Item = String>) -> Self {
+        let (system, device) = file_system(directory);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let kernel = line("/proc/sys/kernel/osrelease");
+        // What distributions put behind the version says nothing here.
+        let kernel = kernel.split('-').next().unwrap_or("unknown");
+        Self {
+            date: now().split(' ').next().unwrap_or_default().to_owned(),
+            machine: format!(
+                "{}, {cores} cores, {system} on {device}, Linux {kernel}",
+                processor()
+            ),
+            command: command(words),
+        }
+    }
+}
+
+/// The command, with words in the place of paths: those are of this machine alone.
+fn command(words: impl IntoIterator<Item = String>) -> String {
+    let mut command = "cargo run --release --manifest-path bench/peers/Cargo.toml --".to_owned();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let path = [("--dir", "DIR"), ("--json", "FILE")].into_iter().find(|(of, _)| *of == word);
+        command = format!("{command} {word}");
+        if let Some((_, instead)) = path {
+            words.next();
+            command = format!("{command} {instead}");
+        }
+    }
+    command
+}
+
 fn line(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".into(), |text| text.trim().to_owned())
 }
@@ -119,6 +164,14 @@ mod tests {
         assert_eq!(civil(11_017), (2000, 3, 1));
         assert_eq!(civil(20_453), (2025, 12, 31));
         assert_eq!(civil(20_454), (2026, 1, 1));
+    }
+
+    #[test]
+    fn are_paths_left_out_of_the_command() {
+        let words = "--quick --dir a/b --only open --json c.json".split(' ').map(str::to_owned);
+        let expected = "cargo run --release --manifest-path bench/peers/Cargo.toml -- \
+                        --quick --dir DIR --only open --json FILE";
+        assert_eq!(command(words), expected);
     }
 
     #[test]

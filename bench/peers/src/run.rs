@@ -14,10 +14,11 @@ use std::{env, fs, io, thread};
 use serde_json::Value;
 
 use crate::args::{Order, Wanted, of_child};
+use crate::limits;
+use crate::machine::{self, Origin};
 use crate::report::{self, Figure, Line};
 use crate::row::{Operation, Row};
 use crate::statistics::Summary;
-use crate::{limits, machine};
 
 /// A child that takes longer is stopped.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -82,6 +83,7 @@ pub fn compare(wanted: &Wanted) -> Result<(), RunError> {
         ))?;
     }
     println!("{}", machine::header(directory.path()));
+    let origin = Origin::new(directory.path(), env::args().skip(1));
     let mut run = Run { program, within: directory.path(), filled: BTreeMap::new() };
     let mut lines = Vec::new();
     for row in &wanted.rows {
@@ -92,7 +94,7 @@ pub fn compare(wanted: &Wanted) -> Result<(), RunError> {
     }
     print!("{}", report::table::notes(&lines));
     if let Some(json) = &wanted.json {
-        let text = report::json::of(&lines).to_string();
+        let text = report::json::of(&lines, &origin).to_string();
         fs::write(json, text + "\n").map_err(RunError::at(
             "write",
             json,

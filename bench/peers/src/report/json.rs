@@ -3,11 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{Figure, Line};
+use crate::machine::Origin;
 use crate::statistics::Summary;
 
-/// All rows. What a subject cannot do, or failed to do, is null.
-pub fn of(lines: &[Line]) -> Value {
-    json!({ "rows": lines.iter().map(row).collect::<Vec<_>>() })
+/// All rows, and where they come from. What a subject cannot do, or failed to do, is null.
+pub fn of(lines: &[Line], origin: &Origin) -> Value {
+    json!({
+        "date": origin.date,
+        "machine": origin.machine,
+        "command": origin.command,
+        "rows": lines.iter().map(row).collect::<Vec<_>>(),
+    })
 }
 
 fn row(line: &Line) -> Value {
@@ -50,9 +56,14 @@ mod tests {
     use super::super::tests::line;
     use super::*;
 
+    fn origin() -> Origin {
+        Origin { date: "2026-02-03".into(), machine: "a machine".into(), command: "run".into() }
+    }
+
     #[test]
     fn is_the_shape_the_one_that_programs_read() {
-        let expected = json!({ "rows": [{
+        let expected = json!({ "date": "2026-02-03", "machine": "a machine", "command": "run",
+            "rows": [{
             "name": "append-64-of-64",
             "unit": "events/s",
             "factlog": 40.0,
@@ -69,12 +80,12 @@ mod tests {
                   "spread": null },
             ],
         }]});
-        assert_eq!(of(&[line()]), expected);
+        assert_eq!(of(&[line()], &origin()), expected);
     }
 
     #[test]
     fn is_a_limit_that_does_not_exist_null() {
         let without = Line { limit: None, ..line() };
-        assert_eq!(of(&[without])["rows"][0]["limit"], Value::Null);
+        assert_eq!(of(&[without], &origin())["rows"][0]["limit"], Value::Null);
     }
 }

@@ -21,6 +21,16 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// What makes such figures, without paths: those are of this machine alone.
+    pub(crate) fn command(&self) -> String {
+        let mut command = "cargo run --release -p factlog-bench --bin latency --".to_owned();
+        command.push_str(&format!(" --seconds {}", self.time.as_secs()));
+        if !self.only.is_empty() {
+            command.push_str(&format!(" --only {:?}", self.only));
+        }
+        command + " --json FILE"
+    }
+
     /// `None` if help was asked for.
     pub(crate) fn parse(words: &[String]) -> Result<Option<Self>, String> {
         let mut found = Self {

@@ -28,6 +28,7 @@ mod report;
 use std::process::ExitCode;
 
 use arguments::Arguments;
+use factlog_bench::program;
 use pace::Timer;
 use report::Report;
 
@@ -35,25 +36,7 @@ use report::Report;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let arguments = match Arguments::parse(&words) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{}", arguments::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{error}\n\n{}", arguments::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("latency: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("latency", arguments::HELP, Arguments::parse, run)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -64,7 +47,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     commits::measure(arguments, &timer, &mut report)?;
     report.end();
     if let Some(path) = &arguments.json {
-        let written = std::fs::write(path, report.json());
+        let written = std::fs::write(path, report.json(&arguments.command()));
         written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(())

@@ -72,9 +72,10 @@ impl Report {
         println!("\n{} rows", self.rows.len());
     }
 
-    pub(crate) fn json(&self) -> String {
+    pub(crate) fn json(&self, command: &str) -> String {
         let all = json!({
-            "machine": self.machine, "unit": "ns", "timer": self.timer, "rows": self.rows,
+            "date": machine::today(), "machine": self.machine, "command": command,
+            "unit": "ns", "timer": self.timer, "rows": self.rows,
         });
         format!("{all:#}\n")
     }
