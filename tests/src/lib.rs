@@ -1,20 +1,29 @@
 //! What the suites share: digests and seeds; events as they are seen; logs as files, forged, and
-//! damaged; disks that fail; logs with named cursors; what is fuzzed.
+//! damaged; disks that fail; logs with named cursors; a model; what is fuzzed; the promises and
+//! their proofs.
 
+#[cfg(target_os = "linux")]
+pub mod again;
 pub mod damaged;
 pub mod forge;
 pub mod fuzz;
 mod interrupt;
+pub mod model;
+pub mod models;
 #[cfg(target_os = "linux")]
 pub mod mounted;
 pub mod named;
 pub mod plants;
 #[cfg(unix)]
 pub mod power_cut;
+pub mod proof;
+mod scratch;
 mod seen;
+pub mod stress;
 pub mod surgery;
 
 pub use interrupt::{Interrupt, SealHeld};
+pub use scratch::{SCRATCH, in_memory, scratch};
 pub use seen::{Seen, read_all, read_from, small};
 
 /// FNV-1a over `bytes`: to tell payloads apart, not to protect them.

@@ -4,6 +4,7 @@
 //! to replace. It is applied to a copy of the repository, never to the repository itself.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -14,8 +15,11 @@ pub struct Plant {
     pub name: String,
     /// What is broken.
     pub about: String,
-    /// The model or check that must find it.
+    /// The model that must find it, or the promise, and how often that is to be tried if not as
+    /// often as usual: `G2 60000`.
     pub model: String,
+    /// It is among those for which there is time in ten minutes.
+    pub quick: bool,
     file: String,
     old: String,
     new: String,
@@ -49,6 +53,7 @@ impl Plant {
                 name: name?,
                 about: head.lines().next()?.to_owned(),
                 model: field("model:")?.to_owned(),
+                quick: head.lines().any(|line| line == "quick"),
                 file: field("file:")?.to_owned(),
                 old: old.to_owned(),
                 new: new.to_owned(),
@@ -66,7 +71,8 @@ pub struct Copied {
 }
 
 impl Copied {
-    /// Copies the repository to `target/NAME`, where builds go as well.
+    /// Copies the repository to `target/NAME`, where builds go as well. Files that are there and the
+    /// same are left alone, so that what was built of them need not be built again.
     ///
     /// # Errors
     ///
@@ -75,13 +81,7 @@ impl Copied {
         let root = root()?;
         let base = root.join("target").join(name);
         let tree = base.join("tree");
-        let made = || {
-            if tree.exists() {
-                fs::remove_dir_all(&tree)?;
-            }
-            copy(&root, &tree)
-        };
-        made().map_err(|error: std::io::Error| format!("copying the tree: {error}"))?;
+        copy(&root, &tree).map_err(|error| format!("copying the tree: {error}"))?;
         Ok(Self { tree, target: base.join("build") })
     }
 
@@ -99,6 +99,16 @@ impl Copied {
             .env("RUST_BACKTRACE", "0")
             .output()
             .map_err(|error| error.to_string())
+    }
+
+    /// What cargo has built: a path below the target directory.
+    pub fn built(&self, path: &str) -> PathBuf {
+        self.target.join(path)
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &Path {
+        &self.tree
     }
 
     /// Runs `check` with the bug planted.
@@ -135,18 +145,36 @@ pub fn root() -> Result<PathBuf, String> {
     root.canonicalize().map_err(|error| error.to_string())
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+/// What is built or kept by tools, and is not copied.
+const BUILT: [&str; 4] = ["target", ".git", "__pycache__", "artifacts"];
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let original = from.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if !original.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            }
+        } else if !original.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            if name != "target" && name != ".git" {
+            if !BUILT.iter().any(|built| name == *built) {
                 copy(&entry.path(), &to.join(name))?;
             }
         } else if kind.is_file() {
-            fs::copy(entry.path(), to.join(name))?;
+            let copied = to.join(name);
+            let bytes = fs::read(entry.path())?;
+            if !fs::read(&copied).is_ok_and(|there| there == bytes) {
+                fs::copy(entry.path(), copied)?;
+            }
         }
     }
     Ok(())

@@ -5,8 +5,9 @@
 #![cfg(unix)]
 
 use factlog::{
-    AppendError, AttachError, EventType, NotWriter, Opaque, Options, RetainError, Retention,
-    SaveError, Start, SubmitError, SyncError, ThreadOptions,
+    Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, NotWriter,
+    Opaque, Options, Replica, RetainError, Retention, SaveError, SendError, Start, State,
+    SubmitError, SyncError, ThreadOptions,
 };
 
 static NOTE: EventType = EventType::opaque("note", 1);
@@ -77,6 +78,72 @@ fn does_a_forked_child_not_wait_for_threads_that_it_does_not_have() {
     let receipt = producer.try_submit(note(b"after")).expect("accepted").wait().expect("written");
     assert_eq!(receipt.first.get(), 2);
     service.close().expect("closed");
+}
+
+#[factlog::event(name = "count", version = 1)]
+struct Count {}
+
+#[factlog::event(name = "counted", version = 1)]
+struct Counted {}
+
+#[factlog::vocabulary]
+enum CounterEvent {
+    Counted(Counted),
+}
+
+#[derive(Default)]
+struct Counter {
+    count: u64,
+}
+
+impl State for Counter {
+    const NAME: &'static str = "counter";
+    type Key = u64;
+    type Event = CounterEvent;
+
+    fn evolve(&mut self, CounterEventView::Counted(_): CounterEventView<'_>) {
+        self.count += 1;
+    }
+}
+
+impl Aggregate for Counter {
+    type Command = Count;
+    type Reply = ();
+    type Rejection = String;
+
+    fn decide(&self, _: &Count, _: &mut Context<'_, Self>) -> Result<Events<CounterEvent>, String> {
+        Ok(Events::one(Counted {}))
+    }
+}
+
+#[test]
+fn does_nobody_decide_in_a_forked_child() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options::new().segment_size(4 << 20);
+    let engine = Engine::open(directory.path()).options(options).aggregate::<Counter>();
+    let engine = engine.start().expect("an engine");
+    engine.call::<Counter>(1, Count {}).expect("accepted");
+    let replica = Replica::of(engine.log()).state::<Counter>().start().expect("a replica");
+
+    // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves by
+    // `_exit`. An alarm ends it should it wait for something.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: sets a timer, nothing else.
+        unsafe { libc::alarm(20) };
+        let send = matches!(engine.send::<Counter>(1, Count {}), Err(SendError::Forked(_)));
+        let asked = engine.ask::<Counter, _>(1, |counter| counter.count);
+        let ask = matches!(asked, Err(AskError::Forked));
+        drop(replica);
+        let close = matches!(engine.close(), Err(SyncError::Forked));
+        let code = i32::from(!send) | (i32::from(!ask) << 1) | (i32::from(!close) << 2);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) };
+    }
+    assert_eq!(exit_code(child), 0, "bits: send, ask, close got no error");
+    engine.call::<Counter>(1, Count {}).expect("accepted");
+    assert_eq!(engine.ask::<Counter, _>(1, |counter| counter.count).expect("told"), 2);
+    engine.close().expect("closed");
 }
 
 #[test]

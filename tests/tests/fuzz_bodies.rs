@@ -1,87 +1,91 @@
-//! Do the fuzzed bodies hold for a small corpus: valid bytes, and valid bytes changed a little?
+//! Do the fuzzed bodies hold for the corpus, and for what is near to it?
 //!
-//! Fuzzing at volume is done with the targets in `fuzz/`; this keeps their bodies honest, and
-//! checks that they get valid pieces accepted.
+//! Fuzzing at volume is done with the targets in `fuzz/`; this replays what stands in
+//! `fuzz/corpus/`, changes it a little, and checks that what counts was reached.
 
-use factlog::{Encode, Expected, Meta, Options, Scratch, StreamKey};
-use factlog_codec::{SegmentHeader, Walk};
-use factlog_tests::fuzz::{self, Deep, Flat, Leg};
-use factlog_tests::{Random, digest};
+use factlog_tests::Random;
+use factlog_tests::fuzz::{self, BODIES, Body, CANARY, Reached};
 
-fn changed(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random.below(4) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = random.below(bytes.len() as u64) as usize;
-        match random.below(4) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes.truncate(at),
-            2 => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF][random.below(5) as usize],
-            _ => {
-                let from = random.below(bytes.len() as u64) as usize;
-                let piece = bytes[from..].iter().copied().take(32).collect::<Vec<_>>();
-                let end = (at + piece.len()).min(bytes.len());
-                bytes[at..end].copy_from_slice(&piece[..end - at]);
-            }
+/// Replays the corpus of a body, then so many changed inputs.
+fn replay(name: &str, changed: u64) {
+    let body = Body::named(name).expect("a body");
+    let mut random = Random::from_environment(name);
+    let corpus = fuzz::corpus(body).expect("a corpus");
+    let bytes: usize = corpus.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(corpus.len() >= 4 && bytes < 256 << 10, "{} files, {bytes} bytes", corpus.len());
+    let mut reached = Reached::new();
+    for (file, bytes) in &corpus {
+        if let Err(said) = body.guarded(bytes, &mut reached) {
+            panic!("fuzz/corpus/{name}/{file}: {said}");
         }
     }
-    bytes
-}
-
-fn deep() -> Deep {
-    let leg = Leg { from: "somewhere far away".into(), crew: vec!["A".into(), "B".into()] };
-    Deep { text: "text".into(), legs: vec![leg.clone(), leg.clone()], perhaps: Some(Box::new(leg)) }
-}
-
-/// The frames behind a SEGOPEN, of a real log.
-fn real_frames() -> (Vec<u8>, Vec<u8>) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut writer = Options::new().segment_size(4 << 20).open(directory.path()).expect("a log");
-    let stream = StreamKey::new("leg", "EWR").expect("a name");
-    for number in 0..20 {
-        let flat = Flat { number, ratio: 0.5, letter: 'é', flag: Some(true) };
-        writer.append(&flat).expect("appended");
-        let meta = Meta::new().stream(&stream, Expected::Any).metadata(b"meta");
-        writer.append_with(&deep(), meta).expect("appended");
+    println!("{name}: {} files, {reached}", corpus.len());
+    let missing = body.missing(&reached);
+    assert!(missing.is_empty(), "{name}: the corpus never reached {missing:?}: {reached}");
+    for _ in 0..changed {
+        let (file, bytes) = &corpus[random.below(corpus.len() as u64) as usize];
+        let bytes = fuzz::changed(&mut random, bytes);
+        if let Err(said) = body.guarded(&bytes, &mut reached) {
+            panic!("changed from fuzz/corpus/{name}/{file}: {said}: {bytes:?}");
+        }
     }
-    drop(writer);
-    let path = directory.path().join("seg/0000000001.log");
-    let segment = std::fs::read(path).expect("the segment");
-    let header = SegmentHeader::decode(&segment).expect("its header");
-    let mut walk = Walk::new(header.key(), &segment, None);
-    walk.next_frame().expect("the SEGOPEN");
-    let start = walk.state().offset as usize;
-    while walk.next_frame().is_ok() {}
-    (segment[..4096].to_vec(), segment[start..walk.state().offset as usize].to_vec())
+    println!("{name}: and {changed} changed ones: {reached}");
 }
 
 #[test]
-fn does_every_body_answer_for_every_input() {
-    let mut random = Random::from_environment("fuzz bodies");
-    let (header, frames) = real_frames();
-    let mut accepted = [0_u64; 5];
-    let mut space = vec![0; 1 << 16];
-    let len = deep().encode(&mut space, &mut Scratch::new()).expect("room");
-    let description = <Deep as factlog::Event>::static_type().description().expect("described");
-    let mut described = description.as_bytes().to_vec();
-    described.extend_from_slice(&[0; 64]);
-    accepted[1] += fuzz::pages(&header);
-    accepted[2] += fuzz::descriptions(description.as_bytes());
-    accepted[3] += fuzz::views(&space[..len]);
-    accepted[4] += fuzz::recovery(&frames);
-    assert!(accepted[4] > 40, "the valid frames must be accepted: {accepted:?}");
-    for _ in 0..2_000 {
-        accepted[0] += fuzz::frames(&changed(&mut random, &frames));
-        accepted[1] += fuzz::pages(&changed(&mut random, &header));
-        accepted[2] += fuzz::descriptions(&changed(&mut random, &described));
-        accepted[3] += fuzz::views(&changed(&mut random, &space[..len]));
+fn has_each_segment_an_answer() {
+    replay("segments", 100);
+}
+
+#[test]
+fn has_each_changed_log_an_answer() {
+    replay("changes", 150);
+}
+
+#[test]
+fn is_the_log_what_the_model_says_after_any_operations() {
+    replay("operations", 15);
+}
+
+#[test]
+fn has_each_archive_an_answer() {
+    replay("archives", 3_000);
+}
+
+#[test]
+fn has_each_file_beside_the_segments_an_answer() {
+    replay("files", 100);
+}
+
+#[test]
+fn do_the_decoders_have_an_answer() {
+    replay("decoders", 1_000);
+}
+
+#[test]
+fn has_each_body_a_target_and_a_corpus_that_can_be_made() {
+    let root = factlog_tests::plants::root().expect("the repository");
+    for body in BODIES.iter().chain([&CANARY]) {
+        let target = root.join("fuzz/fuzz_targets").join(body.name).with_extension("rs");
+        let text = std::fs::read_to_string(target).expect("a target");
+        assert!(text.contains(&format!("fuzz::target(\"{}\", bytes)", body.name)), "{text}");
+        assert!(body.seeds().iter().all(|(_, seed)| seed.len() <= body.longest), "{}", body.name);
     }
-    for _ in 0..60 {
-        accepted[4] += fuzz::recovery(&changed(&mut random, &frames));
+    for body in &BODIES {
+        let corpus = fuzz::corpus(body).expect("a corpus");
+        for (name, _) in body.seeds() {
+            assert!(corpus.iter().any(|(file, _)| file == name), "{}/{name}", body.name);
+        }
     }
-    println!("accepted by frames, pages, descriptions, views, recovery: {accepted:?}");
-    assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
-    assert_ne!(digest(&frames), digest(&header));
+}
+
+#[test]
+fn are_counts_read_as_they_are_written() {
+    let mut reached = Reached::new();
+    reached.count("frames", 3);
+    reached.note("torn");
+    reached.count("nothing", 0);
+    assert_eq!(reached.to_string(), "frames=3 torn=1");
+    assert_eq!(Reached::parse(&reached.to_string()), reached);
+    assert_eq!(Reached::parse("frames=3 torn=x"), Reached::parse("frames=3"));
 }

@@ -4,11 +4,14 @@
 //! past checksums. Each lie has its exact outcome: cut where nothing was promised, refused where
 //! frames contradict each other; never a panic, and never an event that was not written.
 
+use std::fs;
+
 use factlog::{
     Clock, DamageReason, Epoch, EventType, Expected, ExtensionError, FrameError, ItemError,
-    ItemFault, Meta, Opaque, OpenError, Options, Position, RecoveryOutcome, SegmentId, Sequence,
-    Stop, StopReason, StreamKey,
+    ItemFault, Meta, Opaque, OpenError, Options, Position, Recovery, RecoveryOutcome, SegmentId,
+    Sequence, Stop, StopReason, StreamKey,
 };
+use factlog_codec::layout::{FRAME_HEADER, ITEM_HEADER};
 use factlog_codec::{FrameDraft, FrameFlags, FrameHeader, FrameKind};
 use factlog_tests::surgery::{Inventory, SegmentFile};
 use factlog_tests::{Random, Seen, read_all, small};
@@ -191,20 +194,21 @@ fn are_items_that_contradict_the_log_damage() {
 }
 
 #[test]
-fn does_a_witness_that_lies_only_make_recovery_refuse() {
-    // A frame may say that more was durable than there is: nobody can tell that from a loss.
+fn is_a_frame_no_witness_of_what_comes_after_it() {
+    // Only its own writer could know, and that had written nothing there yet.
     let (directory, events) = log(false);
     let mut segment = SegmentFile::read(directory.path(), 1);
     let last = *segment.data_frames().last().expect("frames");
-    let beyond = Position::new(SegmentId::new(9), 4096, 22).raw();
-    segment.edit_frame(last.offset, |frame| put(frame, 24, &beyond.to_le_bytes()));
-    segment.write();
-    let before = Inventory::of(directory.path());
-    let error = small().open(directory.path()).expect_err("refused");
-    assert!(matches!(error, OpenError::Damaged(_)), "{error}");
-    before.assert_unchanged(directory.path());
-    let log = small().open_read_only(directory.path()).expect("all of it");
-    assert_eq!(read_all(&log), events);
+    let after = Position::new(SegmentId::new(1), last.offset + 16, 22);
+    let beyond = Position::new(SegmentId::new(9), 4096, 22);
+    for lie in [after, beyond] {
+        let lie = lie.raw().to_le_bytes();
+        segment.edit_frame(last.offset, |frame| put(frame, 24, &lie));
+        segment.write();
+        let log = small().open_read_only(directory.path()).expect("all of it");
+        assert_eq!(log.recovery().outcome, RecoveryOutcome::Clean);
+        assert_eq!(read_all(&log), events);
+    }
 }
 
 #[test]
@@ -293,4 +297,47 @@ fn does_any_change_with_repaired_checks_end_in_a_log_or_a_typed_error() {
     }
     println!("{whole} whole, {torn} torn, {damaged} damaged, {refused} not readable at all");
     assert!(torn > 0 && damaged > 0, "changes of one kind only: they do not get anywhere");
+}
+
+/// A frame that verifies, but whose second item makes no sense: what its first item says of a new
+/// stream must not get into the next SEGOPEN, or the log could not be opened again.
+#[test]
+fn is_nothing_taken_in_of_a_frame_that_makes_no_sense() {
+    for close in [false, true] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer = small().open(directory.path()).expect("opens");
+        writer.append(&Opaque::new(&BLOCK, b"first")).expect("appended");
+        let stream = StreamKey::new("new", 1_u64).expect("a name");
+        let meta = Meta::new().stream(&stream, Expected::NEW);
+        writer.append_with(&Opaque::new(&BLOCK, b"second"), meta).expect("appended");
+        if close {
+            writer.close().expect("closed");
+        } else {
+            drop(writer);
+        }
+        let mut segment = SegmentFile::read(directory.path(), 1);
+        let last = *segment.data_frames().last().expect("frames");
+        segment.edit_frame(last.offset, |frame| {
+            let stream = FRAME_HEADER + ITEM_HEADER;
+            let len = u32::from_le_bytes(frame[FRAME_HEADER..][..4].try_into().expect("four"));
+            let event = (stream + len as usize).next_multiple_of(16);
+            put(frame, event + 4, &77_u16.to_le_bytes());
+        });
+        segment.write();
+        let mut writer = small().recovery(Recovery::Repair).open(directory.path()).expect("opens");
+        assert_eq!((writer.log().streams(), read_all(&writer.log()).len()), (0, 1));
+        let stream = StreamKey::new("another", 1_u64).expect("a name");
+        let meta = Meta::new().stream(&stream, Expected::NEW);
+        writer.append_with(&Opaque::new(&BLOCK, b"third"), meta).expect("appended");
+        drop(writer);
+        for entry in fs::read_dir(directory.path().join("seg")).expect("segments") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|ending| ending == "streams") {
+                fs::remove_file(path).expect("removed");
+            }
+        }
+        let log = small().open_read_only(directory.path()).expect("opens");
+        assert_eq!(log.recovery().outcome, RecoveryOutcome::Clean, "{}", log.recovery());
+        assert_eq!((log.streams(), log.stream_version(&stream).get()), (1, 1));
+    }
 }

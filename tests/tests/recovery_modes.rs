@@ -158,6 +158,51 @@ fn is_a_flipped_bit_in_an_old_segment_found_by_verify_alone() {
     assert_eq!(read_all(&repaired.log()), events[..kept]);
 }
 
+/// Opening does not walk segments that ended long ago: a cursor looks for itself.
+#[test]
+fn is_a_frame_out_of_its_place_refused_by_a_cursor() {
+    type Edit = fn(&mut [u8]);
+    let edits: [(&str, Edit); 5] = [
+        ("one earlier", |frame| frame[8] = frame[8].wrapping_sub(1)),
+        ("one later", |frame| frame[8] = frame[8].wrapping_add(1)),
+        ("far later", |frame| frame[12] = 1),
+        ("a SEGOPEN", |frame| frame[38] = 2),
+        ("an EPOCH with events", |frame| frame[38] = 3),
+    ];
+    let (directory, events) = long();
+    let segment = SegmentFile::read(directory.path(), 2);
+    let frame = segment.data_frames()[5];
+    let before = u64::from_le_bytes(
+        segment.bytes[frame.offset as usize + 8..][..8].try_into().expect("eight"),
+    );
+    for (what, edit) in edits {
+        let mut changed = SegmentFile::read(directory.path(), 2);
+        let whole = changed.bytes.clone();
+        changed.edit_frame(frame.offset, edit);
+        changed.write();
+        let log = small().open_read_only(directory.path()).expect("opens");
+        assert!(log.recovery().walked <= 2, "{}", log.recovery());
+        let mut cursor = log.cursor(factlog::Start::Oldest).expect("a cursor");
+        let mut read = 0;
+        let error = loop {
+            match cursor.next_event() {
+                Ok(Some(event)) => {
+                    read += 1;
+                    assert_eq!(event.sequence().get(), read, "{what}");
+                }
+                Ok(None) => panic!("{what}: read to the end"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, factlog::ReadError::Frame(..)), "{what}: {error}");
+        assert_eq!(read + 1, before, "{what}: {error}");
+        changed.bytes = whole;
+        changed.write();
+    }
+    let log = small().open_read_only(directory.path()).expect("opens");
+    assert_eq!(read_all(&log), events);
+}
+
 #[test]
 fn does_verify_look_at_a_log_that_is_being_written() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -7,9 +7,9 @@ use std::path::Path;
 use factlog::{OpenError, Options, RecoveryOutcome, RecoveryReport};
 use factlog_simdisk::Medium;
 
-use super::Report;
 use super::model::{Fact, Model};
 use super::watch::Captured;
+use super::{Breach, Report};
 use crate::Random;
 
 /// What a log was opened with, as far as its promises depend on it.
@@ -29,7 +29,7 @@ pub(super) fn check(
     options: &dyn Fn() -> Options,
     random: &mut Random,
     report: &mut Report,
-) -> Result<Option<usize>, String> {
+) -> Result<Option<usize>, Breach> {
     captured.image.write_to(target).map_err(|error| format!("the image: {error}"))?;
     let target = &target.join("log");
     report.images += 1;
@@ -37,7 +37,7 @@ pub(super) fn check(
     report.opening += u64::from(captured.opening);
     let acknowledged = captured.acknowledged;
     let binding = captured.medium == Medium::PowerSafe || promise.weak;
-    let allowed = |what: String| if binding { Err(what) } else { Ok(None) };
+    let allowed = |what: String| if binding { Err(Breach::Lost(what)) } else { Ok(None) };
 
     // Reading only first: it changes nothing, and must say the same.
     let read = match options().open_read_only(target) {
@@ -48,12 +48,18 @@ pub(super) fn check(
         }
         Err(error) => {
             report.weak += u64::from(!binding);
-            return allowed(format!("it does not open: {error}"));
+            let (medium, opening) = (captured.medium, captured.opening);
+            return allowed(format!(
+                "it does not open ({medium:?} medium, opening {opening}, {acknowledged} durable): {error}"
+            ));
         }
     };
     let recovery = read.recovery().clone();
-    let count = model.compare(&read).map_err(|error| format!("{error} ({recovery})"))?;
+    let found = model.compare(&read).map_err(|breach| breach.within(&recovery.to_string()))?;
+    let count = found.count;
     drop(read);
+    report.compared += 1;
+    report.read += found.read;
     if (count as u64) < acknowledged {
         report.weak += u64::from(!binding);
         return allowed(format!("{count} events, but {acknowledged} were durable ({recovery})"));
@@ -68,6 +74,7 @@ pub(super) fn check(
         }
     }
     report.acknowledged += u64::from(acknowledged > 0);
+    report.held += acknowledged;
     report.beyond += u64::from(count as u64 > acknowledged);
 
     match random.below(4) {
@@ -89,17 +96,19 @@ fn go_on(
     model: &Model,
     count: usize,
     options: &dyn Fn() -> Options,
-) -> Result<(), String> {
+) -> Result<(), Breach> {
     let mut writer = options().open(target).map_err(|error| format!("for writing: {error}"))?;
     let recovery = writer.recovery().clone();
     if writer.next_sequence().get() != count as u64 + 1 {
-        return Err(format!("{count} events when read, another number for writing: {recovery}"));
+        let next = writer.next_sequence();
+        let what = format!("{count} events when read, next is {next} for writing: {recovery}");
+        return Err(Breach::Altered(what));
     }
     for (stream, version) in model.versions(count) {
         let key = Fact { serial: 0, len: 0, stream }.key().expect("a stream");
         let found = writer.stream_version(&key).get();
         if found != version {
-            return Err(format!("stream {stream} is at {found}, not {version}"));
+            return Err(Breach::Altered(format!("stream {stream} is at {found}, not {version}")));
         }
     }
     let fact = Fact { serial: u64::MAX, len: 100, stream: 1 };
@@ -109,8 +118,12 @@ fn go_on(
     let mut with = model.first(count);
     with.add(fact);
     let log = options().open_read_only(target).map_err(|error| format!("again: {error}"))?;
-    let again = with.compare(&log).map_err(|error| format!("after recovery: {error}"))?;
-    if again == count + 1 { Ok(()) } else { Err(format!("{again} events after {count} and one")) }
+    let again = with.compare(&log).map_err(|breach| breach.within("after recovery"))?.count;
+    match again {
+        _ if again == count + 1 => Ok(()),
+        _ if again > count => Err(Breach::Altered(format!("{again} events, not {count} and one"))),
+        _ => Err(Breach::Lost(format!("{again} events after {count} and one"))),
+    }
 }
 
 /// A bit below a witness is flipped: then the log is damaged, and says so.
@@ -120,7 +133,7 @@ fn flip(
     options: &dyn Fn() -> Options,
     random: &mut Random,
     report: &mut Report,
-) -> Result<(), String> {
+) -> Result<(), Breach> {
     const BITS: u8 = 22;
     let (segment, end) = (recovery.durable.segment(BITS).get(), recovery.durable.offset(BITS));
     // What retention has dropped is no part of the log, though its file may still be there.
@@ -140,7 +153,10 @@ fn flip(
     match options().verify(target) {
         Ok(found) if found.outcome == RecoveryOutcome::Damaged => {}
         Err(OpenError::Damaged(_)) => {}
-        other => return Err(format!("bit {bit:#x} of byte {at} in segment {segment}: {other:?}")),
+        other => {
+            let what = format!("bit {bit:#x} of byte {at} in segment {segment}: {other:?}");
+            return Err(Breach::Altered(what));
+        }
     }
     report.damaged += 1;
     Ok(())

@@ -15,20 +15,20 @@ use factlog_simdisk::{Fault, Operation, SimDisk};
 use super::check::{Promise, check};
 use super::model::{Fact, Model};
 use super::watch::Watch;
-use super::{Report, ground};
+use super::{Breach, Report, ground};
 use crate::Random;
 
 /// How a log is opened.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+pub(crate) struct Kind {
     durability: Durability,
-    way: WriteWay,
+    pub(crate) way: WriteWay,
     align: CommitAlign,
     witness: Witness,
 }
 
 impl Kind {
-    fn draw(random: &mut Random) -> Self {
+    pub(crate) fn draw(random: &mut Random) -> Self {
         let durability = match random.below(5) {
             0 => Durability::None,
             1 => Durability::Interval(Duration::from_millis(2)),
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    fn options(self) -> Options {
+    pub(crate) fn options(self) -> Options {
         Options::new()
             .segment_size(4 << 20)
             .spare_segments(1)
@@ -55,7 +55,7 @@ impl Kind {
             .witness(self.witness)
     }
 
-    fn acknowledges(self) -> bool {
+    pub(crate) fn acknowledges(self) -> bool {
         matches!(self.durability, Durability::Group | Durability::Always)
     }
 
@@ -84,12 +84,12 @@ struct Life {
 /// # Errors
 ///
 /// What does not hold.
-pub fn live(seed: u64, images: u64) -> Result<Report, String> {
+pub fn live(seed: u64, images: u64) -> Result<Report, Breach> {
     let mut random = Random::new(seed);
     let kind = Kind::draw(&mut random);
     let mut report = Report::default();
-    let wrap = |error: String| format!("seed {seed}, {kind:?}: {error}");
-    let mut life = Life::begin(random, kind).map_err(wrap)?;
+    let wrap = |breach: Breach| breach.within(&format!("seed {seed}, {kind:?}"));
+    let mut life = Life::begin(random, kind).map_err(Breach::from).map_err(wrap)?;
     while report.images < images {
         life.step(&mut report).map_err(wrap)?;
         life.check_all(&mut report).map_err(wrap)?;
@@ -124,7 +124,7 @@ impl Life {
     }
 
     /// Opens the log where it is not open: what is there becomes the model.
-    fn open(&mut self) -> Result<(), String> {
+    fn open(&mut self) -> Result<(), Breach> {
         if self.writer.is_some() {
             return Ok(());
         }
@@ -133,10 +133,11 @@ impl Life {
         self.watch.opening.store(false, Ordering::SeqCst);
         match opened {
             Ok(writer) => {
-                let count = self.model.compare(&writer.log())?;
+                let count = self.model.compare(&writer.log())?.count;
                 let acknowledged = self.watch.acknowledged.load(Ordering::SeqCst);
                 if (count as u64) < acknowledged {
-                    return Err(format!("{count} events opened, {acknowledged} were durable"));
+                    let what = format!("{count} events opened, {acknowledged} were durable");
+                    return Err(Breach::Lost(what));
                 }
                 self.model.truncate(count);
                 self.writer = Some(writer);
@@ -146,21 +147,16 @@ impl Life {
                 self.watch.disk.heal();
                 Ok(())
             }
-            Err(error) => Err(format!("it does not open: {error}")),
+            Err(error) => Err(Breach::Lost(format!("it does not open: {error}"))),
         }
     }
 
     fn fact(&mut self) -> Fact {
         self.serial += 1;
-        let len = match self.random.below(12) {
-            0 => 5_000 + self.random.below(30_000),
-            1 if self.long => 100_000 + self.random.below(150_000),
-            _ => 8 + self.random.below(600),
-        };
-        Fact { serial: self.serial, len: len as usize, stream: self.random.below(5) }
+        Fact::draw(&mut self.random, self.serial, self.long)
     }
 
-    fn step(&mut self, report: &mut Report) -> Result<(), String> {
+    fn step(&mut self, report: &mut Report) -> Result<(), Breach> {
         self.open()?;
         let before = self.rollovers();
         match self.random.below(24) {
@@ -196,7 +192,7 @@ impl Life {
         &mut self,
         facts: &[Fact],
         outcome: Result<bool, AppendError>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Breach> {
         match outcome {
             Ok(durable) => {
                 facts.iter().for_each(|fact| self.model.add(*fact));
@@ -216,23 +212,23 @@ impl Life {
                 Ok(())
             }
             Err(AppendError::Poisoned(cause)) if is_injected(&cause.source) => self.let_go(),
-            Err(error) => Err(format!("appending: {error}")),
+            Err(error) => Err(format!("appending: {error}").into()),
         }
     }
 
     /// A failed writer goes; the process, and with it the page cache, stays.
     ///
     /// Nothing is acknowledged by it any more, also when the disk is well again.
-    fn let_go(&mut self) -> Result<(), String> {
+    fn let_go(&mut self) -> Result<(), Breach> {
         self.watch.disk.heal();
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         match writer.sync() {
-            Ok(()) => Err("a sync after a failed one was acknowledged".to_owned()),
+            Ok(()) => Err(Breach::Lost("a sync after a failed one was acknowledged".to_owned())),
             Err(_) => Ok(()),
         }
     }
 
-    fn append(&mut self, fact: Fact) -> Result<(), String> {
+    fn append(&mut self, fact: Fact) -> Result<(), Breach> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let done = fact.put(|event, meta| writer.append_with(event, meta));
         let acknowledges = self.kind.acknowledges();
@@ -240,7 +236,7 @@ impl Life {
     }
 
     /// Fills a segment.
-    fn fill(&mut self) -> Result<(), String> {
+    fn fill(&mut self) -> Result<(), Breach> {
         for _ in 0..10 + self.random.below(20) {
             let fact = Fact { len: 200_000, ..self.fact() };
             self.append(fact)?;
@@ -248,7 +244,7 @@ impl Life {
         Ok(())
     }
 
-    fn transaction(&mut self) -> Result<(), String> {
+    fn transaction(&mut self) -> Result<(), Breach> {
         let count = self.random.below(8) + 1;
         let facts: Vec<_> = (0..count).map(|_| Fact { len: 300, ..self.fact() }).collect();
         let commits = self.random.below(4) > 0;
@@ -266,14 +262,14 @@ impl Life {
         }
     }
 
-    fn sync(&mut self) -> Result<(), String> {
+    fn sync(&mut self) -> Result<(), Breach> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         match writer.sync() {
             Ok(()) => self.watch.acknowledge(self.model.facts.len() as u64),
             Err(SyncError::Poisoned(cause)) if is_injected(&cause.source) => {
                 return self.let_go();
             }
-            Err(error) => return Err(format!("sync: {error}")),
+            Err(error) => return Err(format!("sync: {error}").into()),
         }
         Ok(())
     }
@@ -289,19 +285,19 @@ impl Life {
         }
     }
 
-    fn close(&mut self) -> Result<(), String> {
+    fn close(&mut self) -> Result<(), Breach> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         match writer.close() {
             Ok(()) => self.watch.acknowledge(self.model.facts.len() as u64),
             Err(SyncError::Poisoned(cause)) if is_injected(&cause.source) => {}
             Err(SyncError::Manifest(cause)) if is_injected(&cause.source) => {}
-            Err(error) => return Err(format!("close: {error}")),
+            Err(error) => return Err(format!("close: {error}").into()),
         }
         self.watch.disk.heal();
         Ok(())
     }
 
-    fn retain(&mut self) -> Result<(), String> {
+    fn retain(&mut self) -> Result<(), Breach> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         // What may go counts as gone from here on: in a segment that has just begun there may be no
         // event at all.
@@ -309,10 +305,12 @@ impl Life {
         let keep = 1 + self.random.below(2) as usize;
         self.model.floor = log.visible().0.get() + 1;
         match writer.retain(&Retention::keep_segments(keep)) {
-            Err(error) if !is_injected_behind(&error) => return Err(format!("retention: {error}")),
+            Err(error) if !is_injected_behind(&error) => {
+                return Err(format!("retention: {error}").into());
+            }
             _ => {}
         }
-        log.cursor(Start::Oldest).map(drop).map_err(|error| error.to_string())
+        log.cursor(Start::Oldest).map(drop).map_err(|error| error.to_string().into())
     }
 
     /// One of the next operations fails, now and then all that follow.
@@ -334,7 +332,7 @@ impl Life {
     }
 
     /// Opens all images that were drawn; now and then the log goes on from one of them.
-    fn check_all(&mut self, report: &mut Report) -> Result<(), String> {
+    fn check_all(&mut self, report: &mut Report) -> Result<(), Breach> {
         let mut heir = None;
         for captured in self.watch.take() {
             self.images += 1;
@@ -343,7 +341,7 @@ impl Life {
             let options = || kind.options();
             let (model, random) = (&self.model, &mut self.random);
             let found = check(&captured, model, kind.promise(), &target, &options, random, report);
-            let found = found.map_err(|error| format!("image {}: {error}", self.images))?;
+            let found = found.map_err(|breach| breach.within(&format!("image {}", self.images)))?;
             let adopts = found.is_some() && heir.is_none() && self.random.below(40) == 0;
             if adopts {
                 // The image once more: the check has gone on with it.

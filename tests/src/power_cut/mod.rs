@@ -11,10 +11,12 @@
 //! - `watch`: draws images while the log works
 //! - `check`: opens an image, and says what became of it
 //! - `life`: what is done to a log
+//! - `lives`: many of them, on all processors
 
 mod check;
-mod life;
-mod model;
+pub(crate) mod life;
+mod lives;
+pub(crate) mod model;
 mod watch;
 
 use std::fmt;
@@ -23,6 +25,42 @@ use std::path::PathBuf;
 use factlog_simdisk::Counts;
 
 pub use life::live;
+pub use lives::{Asked, Lives, many};
+
+/// What does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Breach {
+    /// Against G2: what was acknowledged as durable is not there, or cannot be read.
+    Lost(String),
+    /// Against G3: what is there was never appended, or is not what was appended.
+    Altered(String),
+    /// Against both: something did not work that has to.
+    Broken(String),
+}
+
+impl Breach {
+    /// With where it was.
+    fn within(self, place: &str) -> Self {
+        match self {
+            Self::Lost(what) => Self::Lost(format!("{place}: {what}")),
+            Self::Altered(what) => Self::Altered(format!("{place}: {what}")),
+            Self::Broken(what) => Self::Broken(format!("{place}: {what}")),
+        }
+    }
+}
+
+impl From<String> for Breach {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Lost(what) | Self::Altered(what) | Self::Broken(what)) = self;
+        f.write_str(what)
+    }
+}
 
 /// What was tried, and what came of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,8 +81,14 @@ pub struct Report {
     pub weak: u64,
     /// Images with something that was acknowledged.
     pub acknowledged: u64,
+    /// Events in them that had been acknowledged, and were there.
+    pub held: u64,
     /// Images that had more than what was acknowledged.
     pub beyond: u64,
+    /// Images of which every event was compared with what had been appended.
+    pub compared: u64,
+    /// Events that were compared.
+    pub read: u64,
     /// Images of a moment inside an operation of opening.
     pub opening: u64,
     /// Lives that went on from an image.
@@ -69,7 +113,10 @@ impl Report {
             (&mut self.damaged, other.damaged),
             (&mut self.weak, other.weak),
             (&mut self.acknowledged, other.acknowledged),
+            (&mut self.held, other.held),
             (&mut self.beyond, other.beyond),
+            (&mut self.compared, other.compared),
+            (&mut self.read, other.read),
             (&mut self.opening, other.opening),
             (&mut self.adopted, other.adopted),
             (&mut self.faults, other.faults),

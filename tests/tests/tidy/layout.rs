@@ -6,7 +6,7 @@ use std::fs;
 use super::{File, assert_none, repository, root};
 
 /// All that may stand at the top, beside files that begin with a dot.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -16,6 +16,7 @@ const TOP: [&str; 14] = [
     "SECURITY.md",
     "bench",
     "codec",
+    "deny.toml",
     "engine",
     "fuzz",
     "rustfmt.toml",
@@ -24,8 +25,9 @@ const TOP: [&str; 14] = [
 ];
 
 /// Files that people look for.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod dependencies;
 mod imports;
 mod layout;
 mod lines;

@@ -1,0 +1,45 @@
+//! G8: readers never see part of a transaction, or a watermark go back.
+//!
+//! The models try every interleaving of production code, up to a bound; the stress program tries
+//! what models do not see: the real queue, the real fences, the real processor.
+
+use std::time::Duration;
+
+use super::{Request, Row};
+use crate::models::Models;
+use crate::stress::{come_and_go, ping_pong};
+
+/// Models that take longest, left to the full figures.
+const LONG: [&str; 0] = [];
+
+/// All interleavings of the models; those that were tried are counted.
+pub fn interleavings(request: &Request) -> Row {
+    eprintln!("models: they are built for loom first");
+    let without: &[&str] = if request.quick { &LONG } else { &[] };
+    let ran = Models::make("models").and_then(|models| models.run("", without));
+    let (ran, failure) = match ran {
+        Ok(ran) if ran.models == 0 => (ran, Some("no model ran".to_owned())),
+        Ok(ran) => {
+            let failure = ran.failure.clone();
+            (ran, failure)
+        }
+        Err(error) => (Default::default(), Some(error)),
+    };
+    let left = (!without.is_empty()).then(|| format!("the models {}", without.join(", ")));
+    Row {
+        holds: failure.is_none(),
+        tried: ran.executions,
+        counts: vec![format!("{} models, {} interleavings", ran.models, ran.executions)],
+        failure,
+        skipped: left,
+    }
+}
+
+/// A log under load; `count` is how many seconds.
+pub fn stress(request: &Request) -> Row {
+    let each = Duration::from_secs(request.times(16, 600)) / 2;
+    eprintln!("stress: twice {} s", each.as_secs_f64());
+    let mut counts = come_and_go(request.seed, each);
+    counts.extend(ping_pong(each, None));
+    Row { holds: true, tried: 0, counts, failure: None, skipped: None }
+}

@@ -1,0 +1,166 @@
+//! What happens where the operating system gives no more descriptors, or no more mappings?
+//!
+//! Each is a typed error that takes nothing with it; when there are some again, all goes on.
+//! One test, since the limits are those of the process.
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::io;
+
+use factlog::{
+    AppendError, EventType, Log, Opaque, OpenError, Options, ReadError, SeekError, Start,
+};
+use factlog_tests::scratch;
+
+static BLOCK: EventType = EventType::opaque("block", 1);
+const SIZE: usize = 60_000;
+
+fn options() -> Options {
+    Options::new().segment_size(4 << 20).spare_segments(1).mapped_segments(4)
+}
+
+/// The limit of descriptors, until it is dropped.
+struct Limit(libc::rlimit);
+
+impl Limit {
+    fn set(count: u64) -> Self {
+        let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: writes into a local.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut old) }, 0);
+        let new = libc::rlimit { rlim_cur: count, rlim_max: old.rlim_max };
+        // SAFETY: reads a local, and sets a limit of this process.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const new) }, 0);
+        Self(old)
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        // SAFETY: reads a field, and sets a limit of this process.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const self.0) };
+    }
+}
+
+/// As many descriptors as are in use.
+fn used() -> u64 {
+    // The one that is given next is the lowest free one.
+    let probe = File::open("/dev/null").expect("one more");
+    std::os::fd::AsRawFd::as_raw_fd(&probe).cast_unsigned().into()
+}
+
+fn is(error: &io::Error, code: i32) -> bool {
+    error.raw_os_error() == Some(code)
+}
+
+/// How many events there are, all of which are read.
+fn count(log: &Log) -> Result<u64, SeekError> {
+    let mut cursor = log.cursor(Start::Oldest)?;
+    let mut count = 0;
+    while let Some(event) = cursor.next_event()? {
+        assert_eq!(event.payload().len(), SIZE);
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Appends until that is refused, or until there are `most`; how many were appended, and why no
+/// more.
+fn fill(writer: &mut factlog::Writer, most: u64) -> (u64, Option<AppendError>) {
+    for appended in 0..most {
+        if let Err(error) = writer.append(&Opaque::new(&BLOCK, &[7; SIZE])) {
+            return (appended, Some(error));
+        }
+    }
+    (most, None)
+}
+
+fn without_descriptors() {
+    let directory = scratch();
+    let mut total = 0;
+    {
+        let mut writer = options().open(directory.path()).expect("opens");
+        total += fill(&mut writer, 700).0;
+        {
+            let limit = Limit::set(used());
+            // Prepared segments are used up first.
+            let (appended, refused) = fill(&mut writer, 1_000);
+            total += appended;
+            let Some(AppendError::Prepare(error)) = refused else { panic!("{refused:?}") };
+            assert!(is(&error.source, libc::EMFILE), "{error}");
+            // Segments that are not mapped any more cannot be opened.
+            let unread = count(&writer.log());
+            assert!(
+                matches!(&unread, Err(SeekError::Read(ReadError::Io(error)))
+                    if is(&error.source, libc::EMFILE)),
+                "{unread:?}"
+            );
+            drop(limit);
+        }
+        // The conductor tries again.
+        let (appended, refused) = fill(&mut writer, 100);
+        total += appended;
+        assert!(refused.is_none(), "{refused:?}");
+        assert_eq!(count(&writer.log()).expect("readable"), total);
+    }
+    {
+        let limit = Limit::set(used() + 1);
+        let refused = options().open(directory.path()).expect_err("no descriptors");
+        let OpenError::Io(error) = &refused else { panic!("{refused}") };
+        assert!(is(&error.source, libc::EMFILE), "{error}");
+        drop(limit);
+    }
+    let writer = options().open(directory.path()).expect("opens");
+    assert_eq!(count(&writer.log()).expect("readable"), total);
+}
+
+/// Mappings of a page each, none beside another of the same kind, until there can be no more.
+fn exhaust() -> Vec<*mut libc::c_void> {
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("a limit");
+    let most: usize = most.trim().parse().expect("a number");
+    let mut maps = Vec::with_capacity(most);
+    loop {
+        let protection = if maps.len() % 2 == 0 { libc::PROT_READ } else { libc::PROT_NONE };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let map = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+        if map == libc::MAP_FAILED {
+            return maps;
+        }
+        maps.push(map);
+        assert!(maps.len() <= most, "there is no limit");
+    }
+}
+
+fn without_mappings() {
+    let directory = scratch();
+    let mut writer = options().open(directory.path()).expect("opens");
+    let mut total = fill(&mut writer, 700).0;
+    let maps = exhaust();
+    let (appended, refused) = fill(&mut writer, 1_000);
+    total += appended;
+    let unread = count(&writer.log());
+    for map in maps {
+        // SAFETY: each was mapped above, one page, and nobody refers to it.
+        unsafe { libc::munmap(map, 4096) };
+    }
+    let Some(AppendError::Prepare(error)) = refused else { panic!("{refused:?}") };
+    assert!(is(&error.source, libc::ENOMEM), "{error}");
+    assert!(
+        matches!(&unread, Err(SeekError::Read(ReadError::Io(error)))
+            if is(&error.source, libc::ENOMEM)),
+        "{unread:?}"
+    );
+    let (appended, refused) = fill(&mut writer, 100);
+    total += appended;
+    assert!(refused.is_none(), "{refused:?}");
+    assert_eq!(count(&writer.log()).expect("readable"), total);
+    drop(writer);
+    let writer = options().open(directory.path()).expect("opens");
+    assert_eq!(count(&writer.log()).expect("readable"), total);
+}
+
+#[test]
+fn are_limits_of_descriptors_and_mappings_typed_errors() {
+    without_descriptors();
+    without_mappings();
+}
