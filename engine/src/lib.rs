@@ -46,7 +46,7 @@ mod log;
 mod sync;
 
 pub use aggregate::{
-    Accepted, Aggregate, AskError, Client, CommandError, Context, Engine, EngineBuilder,
+    Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
     EngineError, Events, Failure, IdempotencyWindow, Pending, SendError, Sending,
 };
 #[doc(hidden)]
@@ -64,7 +64,8 @@ pub use factlog_codec::{
     vocabulary,
 };
 pub use image::{
-    InstanceKey, IntoKey, Replica, ReplicaBuilder, ReplicaError, State, Suspension, SuspensionCause,
+    Basis, InstanceKey, IntoKey, Replica, ReplicaBuilder, ReplicaError, State, Suspension,
+    SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

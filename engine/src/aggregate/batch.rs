@@ -4,22 +4,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_codec::layout::MAX_COMMAND_KEY;
 use factlog_codec::types::{Encode, Scratch, Stored};
-use factlog_codec::{
-    CommandItem, CommandOutcome, ItemKind, Sequence, StreamKey, StreamNumber, StreamVersion,
-};
+use factlog_codec::{CommandItem, CommandOutcome, Sequence, StreamKey, StreamVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::decide::{Aggregate, Context};
-use super::receipt::{Accepted, CommandError, Failure};
+use super::decide::Aggregate;
+use super::deciding::Deciding;
+use super::prepared::Prepared;
+use super::receipt::{Accepted, CommandError, Conflict, Failure};
 use super::window::{Remembered, Window};
-use crate::image::{Folded, Images, Instance, InstanceKey, Instances, Route};
-use crate::log::{AppendError, CommandFailed, Expected, Meta, Transaction, message};
+use crate::image::{Basis, Images, InstanceKey, Route};
+use crate::log::{AppendError, Transaction, message};
 use crate::sync::Arc;
 
 /// Most bytes of an archived command, or of a reply.
-const SPACE: usize = 1 << 20;
-/// Most letters of what a panic said that are kept.
-const MAX_CAUSE: usize = 1000;
+pub(super) const SPACE: usize = 1 << 20;
 
 /// What becomes of a command of this aggregate.
 pub(super) type Verdict<A> =
@@ -36,6 +34,23 @@ pub(super) struct With {
     pub(super) correlation: Option<Sequence>,
 }
 
+/// A command, and for whom.
+pub(super) struct Asked<'d, A: Aggregate> {
+    pub(super) kind: u16,
+    pub(super) key: &'d A::Key,
+    pub(super) command: &'d A::Command,
+    pub(super) with: &'d With,
+    pub(super) prepared: Option<&'d Prepared<A>>,
+}
+
+impl<A: Aggregate> Clone for Asked<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Aggregate> Copy for Asked<'_, A> {}
+
 /// What a command came to, so far.
 pub(super) enum Attempt<V> {
     /// It is decided; the answer waits for the frame.
@@ -48,10 +63,10 @@ pub(super) enum Attempt<V> {
 pub(super) struct Desk {
     pub(super) record: bool,
     pub(super) random: u64,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     /// The archive of the command, and that of its reply, aligned.
     command: Vec<u128>,
-    reply: Vec<u128>,
+    pub(super) reply: Vec<u128>,
 }
 
 impl Desk {
@@ -60,7 +75,7 @@ impl Desk {
     }
 
     /// The archive of a command or a reply.
-    fn archive(
+    pub(super) fn archive(
         space: &mut Vec<u128>,
         encode: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Option<&[u8]> {
@@ -98,6 +113,7 @@ impl Batch<'_> {
         key: &A::Key,
         command: &A::Command,
         with: &With,
+        prepared: Option<&Prepared<A>>,
     ) -> Attempt<Verdict<A>> {
         let failed = |failure| Attempt::Done(Err(CommandError::Failed(failure)));
         let idempotency = with.key.as_deref().unwrap_or(&[]);
@@ -106,19 +122,18 @@ impl Batch<'_> {
         }
         // Out of the desk while the command stands in it.
         let mut space = std::mem::take(&mut self.desk.command);
-        let attempt = self.run_in::<A>(kind, key, command, with, &mut space);
+        let asked = Asked { kind, key, command, with, prepared };
+        let attempt = self.run_in::<A>(asked, &mut space);
         self.desk.command = space;
         attempt
     }
 
     fn run_in<A: Aggregate>(
         &mut self,
-        kind: u16,
-        key: &A::Key,
-        command: &A::Command,
-        with: &With,
+        asked: Asked<'_, A>,
         space: &mut Vec<u128>,
     ) -> Attempt<Verdict<A>> {
+        let Asked { kind, key, command, with, prepared } = asked;
         let failed = |failure| Attempt::Done(Err(CommandError::Failed(failure)));
         let idempotency = with.key.as_deref().unwrap_or(&[]);
         let recorded = !idempotency.is_empty() || self.desk.record;
@@ -144,6 +159,9 @@ impl Batch<'_> {
             Ok(name) => name,
             Err(verdict) => return Attempt::Done(verdict),
         };
+        if let Some(conflict) = prepared.and_then(|prepared| self.conflict(&prepared.basis)) {
+            return Attempt::Done(Err(CommandError::Conflict(Box::new(conflict))));
+        }
         let item = CommandItem {
             outcome: CommandOutcome::Accepted,
             events: 0,
@@ -158,8 +176,7 @@ impl Batch<'_> {
         };
         self.desk.random = self.desk.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let point = self.transaction.savepoint();
-        let mut deciding =
-            Deciding::<A> { batch: self, kind, key, command, with, name, item, recorded };
+        let mut deciding = Deciding::<A> { batch: self, asked, name, item, recorded };
         let staged = match deciding.run() {
             Ok(staged) => staged,
             Err(said) => {
@@ -205,7 +222,15 @@ impl Batch<'_> {
         Err(failure)
     }
 
-    /// The stream of an instance that is not there yet.
+    /// What has changed since a basis was read, this frame included.
+    fn conflict(&self, basis: &Basis) -> Option<Conflict> {
+        basis.streams().iter().find_map(|(stream, basis)| {
+            let found = self.transaction.version_of(stream);
+            (found != *basis).then(|| Conflict { stream: stream.clone(), basis: *basis, found })
+        })
+    }
+
+    /// The stream of an instance that has no event yet.
     fn name_of<A: Aggregate>(
         &self,
         kind: u16,
@@ -213,11 +238,13 @@ impl Batch<'_> {
     ) -> Result<Option<StreamKey>, Verdict<A>> {
         let Some(instances) = self.images.get::<A>(kind) else { return Ok(None) };
         if let Some(at) = instances.find(key) {
-            let suspended = instances.suspension(at);
-            return match suspended {
-                Some(why) => Err(Err(CommandError::Suspended(why.clone()))),
-                None => Ok(None),
-            };
+            if let Some(why) = instances.suspension(at) {
+                return Err(Err(CommandError::Suspended(why.clone())));
+            }
+            // The number of one without events may be that of a stream that came to nothing.
+            if instances.get(at).is_some_and(|one| one.version != StreamVersion::NONE) {
+                return Ok(None);
+            }
         }
         let name = StreamKey::new(A::NAME, key.to_key());
         name.map(Some).map_err(|error| Err(CommandError::Failed(Failure::Key(error))))
@@ -256,168 +283,5 @@ fn answer_again<A: Aggregate>(known: &Remembered, digest: u64) -> Verdict<A> {
             let said = String::from_utf8_lossy(bytes).into_owned();
             Err(CommandError::Failed(Failure::Earlier(said)))
         }
-    }
-}
-
-/// One command, being decided.
-struct Deciding<'d, 'b, A: Aggregate> {
-    batch: &'d mut Batch<'b>,
-    kind: u16,
-    key: &'d A::Key,
-    command: &'d A::Command,
-    with: &'d With,
-    /// The stream, if its instance is not there yet.
-    name: Option<StreamKey>,
-    item: CommandItem<'d>,
-    /// Whether a COMMAND item is written.
-    recorded: bool,
-}
-
-/// What was decided; why it could not be staged; what a panic said.
-type Outcome<A> = Result<Result<Verdict<A>, AppendError>, String>;
-
-impl<A: Aggregate> Deciding<'_, '_, A> {
-    fn run(&mut self) -> Outcome<A> {
-        let Some(instances) = self.batch.images.get_mut::<A>(self.kind) else {
-            return Err("the aggregate is not there".to_owned());
-        };
-        let at = instances.find(self.key);
-        let mut fresh = None;
-        let (state, stream, version) = match at.and_then(|at| instances.get_mut(at)) {
-            Some(found) => (&mut found.state, found.stream, found.version),
-            None => (fresh.insert(A::default()), StreamNumber::NONE, StreamVersion::NONE),
-        };
-        let mut context = Context {
-            key: self.key,
-            version,
-            now: self.item.now,
-            random: self.item.seed,
-            reply: None,
-        };
-        let decided = catch_unwind(AssertUnwindSafe(|| state.decide(self.command, &mut context)));
-        let reply = context.reply.take();
-        let events = match decided {
-            Err(panic) => return Err(message(&*panic)),
-            Ok(Err(reason)) => return Ok(self.reject(reason)),
-            Ok(Ok(events)) => events,
-        };
-        let events = events.as_slice();
-        let point = self.batch.transaction.savepoint();
-        let mut meta = match &self.name {
-            Some(name) => Meta::new().stream(name, Expected::Any),
-            None => Meta::new().numbered(stream),
-        };
-        if let Some(cause) = self.with.cause {
-            meta = meta.cause(cause);
-        }
-        if let Some(correlation) = self.with.correlation {
-            meta = meta.correlation(correlation);
-        }
-        for event in events {
-            if let Err(error) = self.batch.transaction.append_with(event, meta) {
-                return Ok(Err(error));
-            }
-        }
-        // From the bytes that stand in the frame, as when it is read again.
-        let mut version = version;
-        let (mut sequence, mut stream) = (self.item.first, stream);
-        let items = self.batch.transaction.added(&point).filter_map(Result::ok);
-        let staged = items.filter(|item| item.header.flags.kind == ItemKind::Event);
-        for (item, event) in staged.zip(events) {
-            version = version.next();
-            stream = item.header.stream;
-            let of = Some(event.event_type().key());
-            let folded = Folded { of, payload: item.payload, sequence, version };
-            if let Err(cause) = Instances::<A>::fold(state, folded) {
-                // What is in memory is spoiled; what is in the log is not.
-                if let Some(at) = at {
-                    self.batch.spoiled.push(Route::To { kind: self.kind, at });
-                }
-                return Err(cause.to_string());
-            }
-            sequence = sequence.after(1);
-        }
-        self.item.events = events.len() as u32;
-        self.item.version = version;
-        if let Err(error) = self.record(reply.as_ref()) {
-            if let Some(at) = at.filter(|_| !events.is_empty()) {
-                self.batch.spoiled.push(Route::To { kind: self.kind, at });
-            }
-            return Ok(Err(error));
-        }
-        self.settle(fresh, at, stream, version);
-        let Self { item: CommandItem { first, .. }, .. } = *self;
-        let events = events.len() as u64;
-        Ok(Ok(Ok(Accepted { first, events, version, reply, durable: false, duplicate: false })))
-    }
-
-    /// The image says what the frame says.
-    fn settle(
-        &mut self,
-        fresh: Option<A>,
-        at: Option<u32>,
-        stream: StreamNumber,
-        version: StreamVersion,
-    ) {
-        let Some(instances) = self.batch.images.get_mut::<A>(self.kind) else { return };
-        if let Some(found) = at.and_then(|at| instances.get_mut(at)) {
-            found.version = version;
-        } else if let Some(state) = fresh.filter(|_| version != StreamVersion::NONE) {
-            let instance = Instance { state, stream, version, suspended: false };
-            let at = instances.insert(self.key.clone(), instance);
-            self.batch.images.set_route(stream, Route::To { kind: self.kind, at });
-        }
-    }
-
-    fn reject(&mut self, reason: A::Rejection) -> Result<Verdict<A>, AppendError> {
-        self.item.outcome = CommandOutcome::Rejected;
-        self.record(Some(&reason))?;
-        Ok(Err(CommandError::Rejected { reason, duplicate: false }))
-    }
-
-    /// A panic becomes a fact, and an answer like any other.
-    fn fail(&mut self, said: &str) -> Result<(), AppendError> {
-        let cause: String = said.chars().take(MAX_CAUSE).collect();
-        let fact = CommandFailed {
-            aggregate: A::NAME.to_owned(),
-            key: self.key.to_key().to_string(),
-            command: self.command.event_type().name().to_owned(),
-            cause: cause.clone(),
-        };
-        self.batch.transaction.append(&fact)?;
-        self.item.outcome = CommandOutcome::Failed;
-        self.item.events = 0;
-        self.item.version = StreamVersion::NONE;
-        if self.recorded { self.put_item(cause.as_bytes()) } else { Ok(()) }
-    }
-
-    /// Writes down what was answered, if that is to be kept.
-    fn record(&mut self, reply: Option<&impl Stored>) -> Result<(), AppendError> {
-        if !self.recorded {
-            return Ok(());
-        }
-        let mut space = std::mem::take(&mut self.batch.desk.reply);
-        let scratch = &mut self.batch.desk.scratch;
-        let archive = match reply {
-            Some(reply) => Desk::archive(&mut space, |out| reply.store(out, scratch).ok()),
-            None => Some(&[][..]),
-        };
-        let put = archive.ok_or(AppendError::TooLarge { limit: SPACE });
-        let put = put.and_then(|reply| self.put_item(reply));
-        self.batch.desk.reply = space;
-        put
-    }
-
-    /// Puts the COMMAND item, and remembers the answer.
-    fn put_item(&mut self, reply: &[u8]) -> Result<(), AppendError> {
-        let item = CommandItem { reply, ..self.item };
-        let of = self.batch.desk.record.then(|| self.command.event_type());
-        let named = match &self.name {
-            Some(name) => name,
-            None => &StreamKey::new(A::NAME, self.key.to_key()).map_err(AppendError::Stream)?,
-        };
-        self.batch.transaction.put_command(Some(named), of, &item)?;
-        self.batch.window.remember(&item, self.item.now);
-        Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! What an aggregate is: state, and what is decided on it.
 
 use std::fmt::{Debug, Display};
+use std::panic::resume_unwind;
 
-use factlog_codec::StreamVersion;
 use factlog_codec::types::{Encode, Stored};
+use factlog_codec::{Key, StreamKey, StreamKeyError, StreamVersion};
 use uuid::Uuid;
 
-use crate::image::State;
+use crate::image::{Images, InstanceKey, IntoKey, State, Suspension, Unseen};
 
 /// The unit of consistency, failure and determinism: state, and what is decided on it.
 ///
@@ -37,7 +38,10 @@ pub trait Aggregate: State {
 
 /// The events of one command, in order: none, one without an allocation, or several.
 #[derive(Debug)]
-pub struct Events<E>(Held<E>);
+pub struct Events<E> {
+    held: Held<E>,
+    also: Option<Box<Also>>,
+}
 
 #[derive(Debug)]
 enum Held<E> {
@@ -46,58 +50,111 @@ enum Held<E> {
     Many(Vec<E>),
 }
 
+/// Which events belong to further instances: number of the event, stream.
+#[derive(Debug, Default)]
+struct Also {
+    streams: Vec<(usize, StreamKey)>,
+    /// A key that cannot name a stream.
+    fault: Option<StreamKeyError>,
+}
+
 impl<E> Events<E> {
     /// Nothing happened: the command is accepted, and leaves no event.
     pub const fn none() -> Self {
-        Self(Held::None)
+        Self { held: Held::None, also: None }
     }
 
     /// One event.
     pub fn one(event: impl Into<E>) -> Self {
-        Self(Held::One(event.into()))
+        Self { held: Held::One(event.into()), also: None }
     }
 
     /// These, and one more.
     #[must_use]
     pub fn and(self, event: impl Into<E>) -> Self {
         let event = event.into();
-        Self(match self.0 {
+        let held = match self.held {
             Held::None => Held::One(event),
             Held::One(first) => Held::Many(vec![first, event]),
             Held::Many(mut events) => {
                 events.push(event);
                 Held::Many(events)
             }
-        })
+        };
+        Self { held, also: self.also }
+    }
+
+    /// The event that was added last belongs to this instance as well, and is folded into it: up to
+    /// seven of them. Its kind of state must know the event. Without an event it does nothing.
+    #[must_use]
+    pub fn also_of<S: State>(mut self, key: impl IntoKey<S::Key>) -> Self {
+        let Some(event) = self.as_slice().len().checked_sub(1) else { return self };
+        let also = self.also.get_or_insert_default();
+        match StreamKey::new(S::NAME, key.into_key().to_key()) {
+            Ok(stream) => also.streams.push((event, stream)),
+            Err(fault) => also.fault = Some(fault),
+        }
+        self
     }
 
     pub(super) fn as_slice(&self) -> &[E] {
-        match &self.0 {
+        match &self.held {
             Held::None => &[],
             Held::One(event) => std::slice::from_ref(event),
             Held::Many(events) => events,
+        }
+    }
+
+    /// Whether no event belongs to a further instance.
+    pub(super) fn is_alone(&self) -> bool {
+        self.also.is_none()
+    }
+
+    /// The further streams of the events: number of the event, stream.
+    pub(super) fn further(&self) -> Result<&[(usize, StreamKey)], StreamKeyError> {
+        match self.also.as_deref() {
+            None => Ok(&[]),
+            Some(Also { fault: Some(fault), .. }) => Err(*fault),
+            Some(Also { streams, .. }) => Ok(streams),
         }
     }
 }
 
 impl<E> From<Vec<E>> for Events<E> {
     fn from(events: Vec<E>) -> Self {
-        Self(Held::Many(events))
+        Self { held: Held::Many(events), also: None }
     }
+}
+
+/// Why a decision ends before it has come to something. It travels as a panic that no hook sees.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// An instance that it looks at is in the snapshot only: decide anew once it is loaded.
+    Load(u16, Key),
+    /// An instance that it looks at is suspended.
+    Suspended(Suspension),
 }
 
 /// What a decision may know beside state and command: the only source of time, identities and
 /// randomness.
-#[derive(Debug)]
 pub struct Context<'a, A: Aggregate> {
     pub(super) key: &'a A::Key,
     pub(super) version: StreamVersion,
     pub(super) now: u64,
     pub(super) random: u64,
     pub(super) reply: Option<A::Reply>,
+    pub(super) images: Option<&'a Images>,
 }
 
-impl<A: Aggregate> Context<'_, A> {
+impl<A: Aggregate> Debug for Context<'_, A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { key, version, now, .. } = self;
+        let mut all = f.debug_struct("Context");
+        all.field("key", key).field("version", version).field("now", now).finish_non_exhaustive()
+    }
+}
+
+impl<'a, A: Aggregate> Context<'a, A> {
     /// The instance that decides.
     pub fn key(&self) -> &A::Key {
         self.key
@@ -128,6 +185,29 @@ impl<A: Aggregate> Context<'_, A> {
         let (high, low) = (u128::from(self.random()), u128::from(self.random()));
         let bits = (high << 64 | low) & !(0xF << 76) & !(0x3 << 62);
         Uuid::from_u128(bits | 0x4 << 76 | 0x2 << 62)
+    }
+
+    /// The state of another instance, of this or of another kind, as all commands before this one
+    /// have left it: what is decided on it is decided in one step with the rest. At the default if
+    /// it has no event.
+    ///
+    /// Where that instance is suspended, the decision ends here, and the command is answered so.
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not hold this kind of state: the command fails.
+    pub fn state<S: State>(&self, key: impl IntoKey<S::Key>) -> &'a S {
+        let key = key.into_key();
+        let held = self.images.and_then(|images| Some((images, images.kind_of::<S>()?)));
+        let held = held.and_then(|(images, kind)| Some((images.get::<S>(kind)?, kind)));
+        let Some((instances, kind)) = held else {
+            panic!("the engine does not hold `{}`: add it before it starts", S::NAME)
+        };
+        match instances.look(&key) {
+            Ok(state) => state,
+            Err(Unseen::Stored) => resume_unwind(Box::new(Stop::Load(kind, key.to_key()))),
+            Err(Unseen::Suspended(why)) => resume_unwind(Box::new(Stop::Suspended(why))),
+        }
     }
 
     /// What the command is answered, if it is accepted.

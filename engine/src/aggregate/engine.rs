@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use factlog_codec::Sequence;
 use factlog_codec::types::{Encode, Event};
+use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use super::batch::{Desk, With};
-use super::decide::Aggregate;
+use super::decide::{Aggregate, Events};
+use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
 use super::slot::{Asked, Pending, Question, Raw, Slot};
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
-use crate::image::{Images, IntoKey, State, Suspension, catch_up};
+use crate::image::{Basis, Images, InstanceKey, IntoKey, State, Suspension, catch_up};
 use crate::log::{
     Draft, Handover, InstanceSuspended, IoError, ItemFault, Log, OpenError, Options, Promise,
     ReadError, Refuse, SeekError, SyncError, ThreadOptions, Writer,
@@ -356,11 +357,35 @@ impl Client {
         key: impl IntoKey<S::Key>,
         ask: impl FnOnce(&S) -> T + Send + 'static,
     ) -> Result<T, AskError> {
+        self.question(key.into_key(), ask).map(|(seen, _)| seen)
+    }
+
+    /// The same, with what is needed to prepare a command on it: see [`Sending::prepared`].
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    pub fn read<S: State, T: Send + 'static>(
+        &self,
+        key: impl IntoKey<S::Key>,
+        read: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<(T, Basis), AskError> {
+        let key = key.into_key();
+        let stream = StreamKey::new(S::NAME, key.to_key()).map_err(AskError::Key)?;
+        let (seen, version) = self.question(key, read)?;
+        Ok((seen, Basis::new().with(stream, version)))
+    }
+
+    fn question<S: State, T: Send + 'static>(
+        &self,
+        key: S::Key,
+        ask: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<(T, StreamVersion), AskError> {
         if self.log.is_forked() {
             return Err(AskError::Forked);
         }
         let kind = *self.kinds.get(&TypeId::of::<S>()).ok_or(AskError::NoAggregate(S::NAME))?;
-        let (key, ask) = (key.into_key(), Mutex::new(Some(ask)));
+        let ask = Mutex::new(Some(ask));
         let question = Arc::new(Question::<S, T, _> { kind, key, ask, told: Promise::new() });
         let asked = Asked::new(Arc::clone(&question) as _);
         if let Err(Refuse::Full(asked) | Refuse::Closed(asked)) = self.queue.push_wait(asked, None)
@@ -414,6 +439,8 @@ pub enum AskError {
     NoAggregate(&'static str),
     /// The instance is suspended.
     Suspended(Suspension),
+    /// The key cannot name a stream.
+    Key(StreamKeyError),
     /// The question panicked, or the engine ended.
     Lost,
 }
@@ -425,6 +452,7 @@ impl fmt::Display for AskError {
             Self::Forked => write!(f, "{FORKED}"),
             Self::NoAggregate(name) => write!(f, "the engine does not hold `{name}`"),
             Self::Suspended(why) => why.fmt(f),
+            Self::Key(error) => error.fmt(f),
             Self::Lost => write!(f, "the question panicked, or the engine ended meanwhile"),
         }
     }
@@ -441,6 +469,7 @@ pub struct Sending<'c, A: Aggregate> {
     client: &'c Client,
     key: A::Key,
     command: A::Command,
+    prepared: Option<Prepared<A>>,
     with: With,
 }
 
@@ -452,13 +481,36 @@ impl<A: Aggregate> fmt::Debug for Sending<'_, A> {
 
 impl<'c, A: Aggregate> Sending<'c, A> {
     fn new(client: &'c Client, key: A::Key, command: A::Command) -> Self {
-        Self { client, key, command, with: With::default() }
+        Self { client, key, command, prepared: None, with: With::default() }
     }
 
     /// A second command with this key is not done again, but answered as the first one was. At most
     /// 255 bytes, and never personal data: keys stay in the log.
     pub fn idempotency_key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.with.key = Some(key.as_ref().into());
+        self
+    }
+
+    /// It is decided already: on what was read at `basis` it leads to these events. It is refused as a
+    /// [`Conflict`](CommandError::Conflict) if, and only if, one of the instances that were read has
+    /// had a further event since; `decide` is not asked. For decisions that take long, or that need
+    /// what only the outside has.
+    ///
+    /// A conflict is not remembered under an idempotency key: prepared anew, it may be sent with
+    /// the same one.
+    pub fn prepared(mut self, basis: Basis, events: Events<A::Event>) -> Self
+    where
+        A::Event: Send,
+    {
+        self.prepared = Some(Prepared { basis, events, reply: None });
+        self
+    }
+
+    /// What a prepared command is answered, if it is accepted.
+    pub fn reply(mut self, reply: A::Reply) -> Self {
+        if let Some(prepared) = &mut self.prepared {
+            prepared.reply = Some(reply);
+        }
         self
     }
 
@@ -515,14 +567,14 @@ impl<'c, A: Aggregate> Sending<'c, A> {
         self,
         push: impl FnOnce(&Handover<Asked>, Asked) -> Result<(), Refuse<Asked>>,
     ) -> Result<Pending<A>, SendError<A::Command>> {
-        let Self { client, key, command, with } = self;
+        let Self { client, key, command, prepared, with } = self;
         if client.log.is_forked() {
             return Err(SendError::Forked(command));
         }
         let Some(kind) = client.kinds.get(&TypeId::of::<A>()) else {
             return Err(SendError::NoAggregate(command, A::NAME));
         };
-        let slot = Arc::new(Slot::<A>::new(*kind, key, command, with));
+        let slot = Arc::new(Slot::<A>::new(*kind, key, (command, prepared), with));
         let asked = Asked::new(Arc::clone(&slot) as _);
         let (asked, give_back): (_, GiveBack<A::Command>) = match push(&client.queue, asked) {
             Ok(()) => return Ok(Pending(slot)),

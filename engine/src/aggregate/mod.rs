@@ -7,14 +7,17 @@
 //! - `decide`: what an aggregate is: [`Aggregate`], [`Context`], [`Events`]
 //! - `receipt`: what becomes of a command
 //! - `window`: idempotency keys, and what was answered
-//! - `batch`: commands into one frame
+//! - `prepared`: commands that were decided outside of that thread
+//! - `batch`: commands into one frame; `deciding`: one of them
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
 //! - `engine`: opening, sending, asking
 
 mod batch;
 mod decide;
+mod deciding;
 mod engine;
+mod prepared;
 mod receipt;
 mod slot;
 mod thread;
@@ -22,6 +25,6 @@ mod window;
 
 pub use decide::{Aggregate, Context, Events};
 pub use engine::{AskError, Client, Engine, EngineBuilder, EngineError, Sending};
-pub use receipt::{Accepted, CommandError, Failure, SendError};
+pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
 pub use slot::Pending;
 pub use window::IdempotencyWindow;

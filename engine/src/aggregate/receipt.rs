@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::{Sequence, StreamKeyError, StreamVersion};
+use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use crate::image::Suspension;
 use crate::log::{AppendError, IoError};
@@ -45,10 +45,34 @@ pub enum CommandError<J> {
     },
     /// Its idempotency key was used for another command.
     KeyReused,
-    /// The instance takes no commands.
+    /// It was prepared on a state that is not the present one: prepare it anew.
+    Conflict(Box<Conflict>),
+    /// The instance takes no commands, or one does not that it looks at.
     Suspended(Suspension),
     /// It failed.
     Failed(Failure),
+}
+
+/// What has changed since a command was prepared: the first such stream of its basis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The stream.
+    pub stream: StreamKey,
+    /// The version that it was prepared on.
+    pub basis: StreamVersion,
+    /// The version that the stream is at.
+    pub found: StreamVersion,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, basis, found } = self;
+        write!(
+            f,
+            "it was prepared on version {basis} of stream {stream}, which is at {found}: prepare \
+             it anew"
+        )
+    }
 }
 
 /// How a command failed, though nothing refused it.
@@ -117,6 +141,7 @@ impl<J: fmt::Display> fmt::Display for CommandError<J> {
                 f,
                 "the idempotency key was used for another command: a key belongs to one command"
             ),
+            Self::Conflict(conflict) => conflict.fmt(f),
             Self::Suspended(why) => why.fmt(f),
             Self::Failed(failure) => failure.fmt(f),
         }

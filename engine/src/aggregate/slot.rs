@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use factlog_codec::Sequence;
+use factlog_codec::{Sequence, StreamVersion};
 
 use super::batch::{Attempt, Batch, Verdict, With};
 use super::decide::Aggregate;
+use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure};
-use crate::image::{Images, State};
+use crate::image::{Images, State, Unseen};
 use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -101,29 +102,36 @@ pub(super) struct Slot<A: Aggregate> {
     kind: u16,
     key: A::Key,
     with: With,
-    command: Mutex<Option<A::Command>>,
+    /// The command, and what was decided on it if that was outside.
+    command: Mutex<Option<(A::Command, Option<Prepared<A>>)>>,
     /// Until the frame is published nobody is told.
     decided: Mutex<Option<Verdict<A>>>,
     told: Promise<Verdict<A>>,
 }
 
 impl<A: Aggregate> Slot<A> {
-    pub(super) fn new(kind: u16, key: A::Key, command: A::Command, with: With) -> Self {
-        let (command, decided) = (Mutex::new(Some(command)), Mutex::new(None));
+    pub(super) fn new(
+        kind: u16,
+        key: A::Key,
+        (command, prepared): (A::Command, Option<Prepared<A>>),
+        with: With,
+    ) -> Self {
+        let (command, decided) = (Mutex::new(Some((command, prepared))), Mutex::new(None));
         Self { kind, key, with, command, decided, told: Promise::new() }
     }
 
     /// Takes back the command of a slot that was not taken.
     pub(super) fn take_command(&self) -> Option<A::Command> {
-        self.command.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let taken = self.command.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.map(|(command, _)| command)
     }
 }
 
 impl<A: Aggregate> Request for Slot<A> {
     fn run(&self, batch: &mut Batch<'_>) -> bool {
         let command = self.command.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(command) = command.as_ref() else { return true };
-        match batch.run::<A>(self.kind, &self.key, command, &self.with) {
+        let Some((command, prepared)) = command.as_ref() else { return true };
+        match batch.run::<A>(self.kind, &self.key, command, &self.with, prepared.as_ref()) {
             Attempt::Later => false,
             Attempt::Done(verdict) => {
                 *self.decided.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
@@ -201,7 +209,7 @@ impl<A: Aggregate> Future for Pending<A> {
 }
 
 /// What a question comes to.
-type Seen<T> = Result<T, crate::image::Suspension>;
+type Seen<T> = Result<(T, StreamVersion), crate::image::Suspension>;
 
 /// A question about the state of one instance.
 pub(super) struct Question<S: State, T, F> {
@@ -223,12 +231,14 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
     fn look(&self, images: &Images) -> bool {
         let ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return true };
-        let suspended = kind.find(&self.key).and_then(|at| kind.suspension(at));
-        let seen = match suspended {
-            Some(why) => Some(Err(why.clone())),
-            None => {
-                let asking = std::panic::AssertUnwindSafe(|| ask(kind.state(&self.key)));
-                std::panic::catch_unwind(asking).ok().map(Ok)
+        let seen = match kind.look(&self.key) {
+            Err(Unseen::Suspended(why)) => Some(Err(why)),
+            // Loaded above.
+            Err(Unseen::Stored) => None,
+            Ok(state) => {
+                let asking = std::panic::AssertUnwindSafe(|| ask(state));
+                let version = kind.version(&self.key);
+                std::panic::catch_unwind(asking).ok().map(|seen| Ok((seen, version)))
             }
         };
         self.told.leave(seen);

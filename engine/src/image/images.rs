@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use factlog_codec::types::EventType;
-use factlog_codec::{Sequence, StreamKey, StreamNumber};
+use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::instances::{Folded, Instances, Kind};
 use super::state::State;
@@ -124,6 +124,58 @@ impl Images {
             };
             let Folded { sequence, version, .. } = event;
             kind.suspend(at, Suspension { sequence, version, cause });
+        }
+    }
+
+    /// Loads an instance that is in the snapshot only.
+    pub(crate) fn load(&mut self, kind: u16, key: &Key) {
+        let _ = (kind, key);
+    }
+
+    /// Folds an event into the instance that it goes to, if that can be: after an error its state is
+    /// not to be used.
+    pub(crate) fn try_apply(
+        &mut self,
+        route: Route,
+        event: Folded<'_>,
+    ) -> Result<(), SuspensionCause> {
+        let Route::To { kind, at } = route else { return Ok(()) };
+        self.kinds.get_mut(usize::from(kind)).map_or(Ok(()), |kind| kind.apply(at, event))
+    }
+
+    /// The instance of a stream that was given its number a moment ago.
+    pub(crate) fn enter(&mut self, stream: StreamNumber, name: &StreamKey) -> Route {
+        let route = self.route(stream, || Some(name));
+        self.set_stream(route, stream);
+        route
+    }
+
+    /// Notes the stream of an instance.
+    pub(crate) fn set_stream(&mut self, route: Route, stream: StreamNumber) {
+        if let Route::To { kind, at } = route
+            && let Some(kind) = self.kinds.get_mut(usize::from(kind))
+        {
+            kind.set_stream(at, stream);
+            self.set_route(stream, route);
+        }
+    }
+
+    /// The version that an instance is at.
+    pub(crate) fn version_at(&self, route: Route) -> StreamVersion {
+        let Route::To { kind, at } = route else { return StreamVersion::NONE };
+        self.kinds.get(usize::from(kind)).map_or(StreamVersion::NONE, |kind| kind.version(at))
+    }
+
+    /// Why the instance of a stream is suspended, if it is.
+    pub(crate) fn suspension_of(&self, stream: &StreamKey) -> Option<Suspension> {
+        let kind = *self.by_name.get(stream.category())?;
+        self.kinds.get(usize::from(kind))?.suspension_of(stream.key())
+    }
+
+    /// An instance has no event after all, and its stream no number yet.
+    pub(crate) fn forget(&mut self, route: Route) {
+        if let Some(stream) = self.reset(route) {
+            self.set_route(stream, Route::Unknown);
         }
     }
 

@@ -30,6 +30,15 @@ pub(crate) struct Instances<S: State> {
     pub(crate) blank: S,
 }
 
+/// Why a state cannot be looked at.
+#[derive(Debug)]
+pub(crate) enum Unseen {
+    /// It is in the snapshot only.
+    Stored,
+    /// Its instance is suspended.
+    Suspended(Suspension),
+}
+
 /// An event to be folded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Folded<'a> {
@@ -67,13 +76,26 @@ impl<S: State> Instances<S> {
     }
 
     /// The state of the instance with this key; the blank one if it has no event.
-    pub(crate) fn state(&self, key: &S::Key) -> &S {
-        self.find(key).and_then(|at| self.get(at)).map_or(&self.blank, |found| &found.state)
+    pub(crate) fn look(&self, key: &S::Key) -> Result<&S, Unseen> {
+        let Some((at, found)) = self.find(key).and_then(|at| Some((at, self.get(at)?))) else {
+            return Ok(&self.blank);
+        };
+        match self.suspension(at) {
+            Some(why) => Err(Unseen::Suspended(why.clone())),
+            None => Ok(&found.state),
+        }
     }
 
-    /// All instances, in no order.
+    /// The version that the instance with this key is at.
+    pub(crate) fn version(&self, key: &S::Key) -> StreamVersion {
+        self.find(key).and_then(|at| self.get(at)).map_or(StreamVersion::NONE, |at| at.version)
+    }
+
+    /// All instances that have events, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&S::Key, &S)> {
-        self.by_key.iter().filter_map(|(key, at)| Some((key, &self.get(*at)?.state)))
+        let all = self.by_key.iter().filter_map(|(key, at)| Some((key, self.get(*at)?)));
+        all.filter(|(_, one)| one.version != StreamVersion::NONE)
+            .map(|(key, one)| (key, &one.state))
     }
 
     pub(crate) fn insert(&mut self, key: S::Key, instance: Instance<S>) -> u32 {
@@ -81,6 +103,15 @@ impl<S: State> Instances<S> {
         self.all.push(instance);
         self.by_key.insert(key, at);
         at
+    }
+
+    /// The instance with this key, made if it is not there.
+    pub(crate) fn find_or_insert(&mut self, key: &S::Key) -> u32 {
+        if let Some(at) = self.find(key) {
+            return at;
+        }
+        let (state, stream, version) = (S::default(), StreamNumber::NONE, StreamVersion::NONE);
+        self.insert(key.clone(), Instance { state, stream, version, suspended: false })
     }
 
     pub(crate) fn suspension(&self, at: u32) -> Option<&Suspension> {
@@ -131,6 +162,15 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// The stream of an instance.
     fn stream(&self, at: u32) -> StreamNumber;
 
+    /// Notes it.
+    fn set_stream(&mut self, at: u32, stream: StreamNumber);
+
+    /// The version that an instance is at.
+    fn version(&self, at: u32) -> StreamVersion;
+
+    /// Why the instance with this key is suspended, if it is.
+    fn suspension_of(&self, key: &Key) -> Option<Suspension>;
+
     /// All suspended instances.
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)>;
 
@@ -152,12 +192,16 @@ impl<S: State> Kind for Instances<S> {
 
     fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<u32> {
         let key = S::Key::from_key(key)?;
-        let found = self.find(&key);
-        Some(found.unwrap_or_else(|| {
-            let state = S::default();
-            let version = StreamVersion::NONE;
-            self.insert(key, Instance { state, stream, version, suspended: false })
-        }))
+        if let Some(at) = self.find(&key) {
+            // One without events may have been made for a stream that came to nothing.
+            if let Some(found) = self.get_mut(at) {
+                found.stream = stream;
+            }
+            return Some(at);
+        }
+        let at = self.find_or_insert(&key);
+        self.set_stream(at, stream);
+        Some(at)
     }
 
     fn apply(&mut self, at: u32, event: Folded<'_>) -> Result<(), SuspensionCause> {
@@ -172,7 +216,9 @@ impl<S: State> Kind for Instances<S> {
             return Ok(());
         }
         if event.version != instance.version.next() {
-            return Err(SuspensionCause::HistoryDropped);
+            // What was folded from the instance's stream comes by again in the log.
+            let again = event.version <= instance.version;
+            return if again { Ok(()) } else { Err(SuspensionCause::HistoryDropped) };
         }
         let folded = Self::fold(&mut instance.state, event);
         if folded.is_ok() {
@@ -199,6 +245,20 @@ impl<S: State> Kind for Instances<S> {
 
     fn stream(&self, at: u32) -> StreamNumber {
         self.get(at).map_or(StreamNumber::NONE, |instance| instance.stream)
+    }
+
+    fn set_stream(&mut self, at: u32, stream: StreamNumber) {
+        if let Some(instance) = self.all.get_mut(at as usize) {
+            instance.stream = stream;
+        }
+    }
+
+    fn version(&self, at: u32) -> StreamVersion {
+        self.get(at).map_or(StreamVersion::NONE, |instance| instance.version)
+    }
+
+    fn suspension_of(&self, key: &Key) -> Option<Suspension> {
+        self.suspension(self.find(&S::Key::from_key(key)?)?).cloned()
     }
 
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)> {

@@ -1,12 +1,14 @@
 //! Memory images: the state of all aggregates in memory, which the log brings back.
 //!
 //! - `state`: what is folded: [`State`] and its keys
+//! - `basis`: what somebody has read of it, to decide elsewhere
 //! - `instances`: the instances of one kind of state
 //! - `images`: all kinds together, and which events go to which instance
 //! - `fold`: from the log to the images
 //! - `suspension`: instances whose events the program cannot fold
 //! - `replica`: an image on a thread of its own, which follows the log
 
+mod basis;
 mod fold;
 mod images;
 mod instances;
@@ -14,9 +16,10 @@ mod replica;
 mod state;
 mod suspension;
 
+pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
 pub(crate) use images::{Images, Route};
-pub(crate) use instances::{Folded, Instance, Instances};
+pub(crate) use instances::{Folded, Instance, Instances, Unseen};
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};

@@ -4,11 +4,13 @@ use std::fmt;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use factlog_codec::Sequence;
+use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
+use super::basis::Basis;
 use super::fold::{fold, suspend_dropped};
 use super::images::Images;
-use super::state::State;
+use super::instances::Unseen;
+use super::state::{InstanceKey, State};
 use super::suspension::Suspension;
 use crate::log::{Cursor, IoError, Log, ReadError, SeekError, Start, WaitStrategy, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,8 @@ pub enum ReplicaError {
     NoKind(&'static str),
     /// The instance is suspended.
     Suspended(Suspension),
+    /// The key cannot name a stream.
+    Key(StreamKeyError),
 }
 
 impl fmt::Display for ReplicaError {
@@ -43,6 +47,7 @@ impl fmt::Display for ReplicaError {
             Self::Stopped(why, at) => write!(f, "the replica stopped at event {at}: {why}"),
             Self::NoKind(name) => write!(f, "the replica does not hold `{name}`: add it first"),
             Self::Suspended(why) => why.fmt(f),
+            Self::Key(error) => error.fmt(f),
         }
     }
 }
@@ -172,13 +177,36 @@ impl Replica {
         key: &S::Key,
         look: impl FnOnce(&S) -> T,
     ) -> Result<T, ReplicaError> {
+        self.look(key, look).map(|(seen, _)| seen)
+    }
+
+    /// The same, with what is needed to prepare a command on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::with`]; or the key cannot name a stream.
+    pub fn read<S: State, T>(
+        &self,
+        key: &S::Key,
+        look: impl FnOnce(&S) -> T,
+    ) -> Result<(T, Basis), ReplicaError> {
+        let stream = StreamKey::new(S::NAME, key.to_key()).map_err(ReplicaError::Key)?;
+        let (seen, version) = self.look(key, look)?;
+        Ok((seen, Basis::new().with(stream, version)))
+    }
+
+    fn look<S: State, T>(
+        &self,
+        key: &S::Key,
+        look: impl FnOnce(&S) -> T,
+    ) -> Result<(T, StreamVersion), ReplicaError> {
         let images = self.inside.images.read().unwrap_or_else(PoisonError::into_inner);
         let kind = images.kind_of::<S>().and_then(|kind| images.get::<S>(kind));
         let kind = kind.ok_or(ReplicaError::NoKind(S::NAME))?;
-        let suspended = kind.find(key).and_then(|at| kind.suspension(at));
-        match suspended {
-            Some(suspension) => Err(ReplicaError::Suspended(suspension.clone())),
-            None => Ok(look(kind.state(key))),
+        match kind.look(key) {
+            Ok(state) => Ok((look(state), kind.version(key))),
+            Err(Unseen::Suspended(why)) => Err(ReplicaError::Suspended(why)),
+            Err(Unseen::Stored) => Err(ReplicaError::NoKind(S::NAME)),
         }
     }
 

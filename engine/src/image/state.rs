@@ -48,7 +48,7 @@ pub trait State: Default + Send + Sync + 'static {
     type Key: InstanceKey;
 
     /// All events that it knows.
-    type Event: Vocabulary;
+    type Event: Vocabulary + Send;
 
     /// The next event. It is read in place.
     ///

@@ -107,4 +107,5 @@ pub(crate) use submit::{Closing, Handover, Refuse};
 pub use type_table::LogType;
 pub(crate) use wait::Promise;
 pub use wait_durable::BecomesDurable;
+pub(crate) use writer::Point;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

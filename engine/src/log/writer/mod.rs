@@ -25,6 +25,7 @@ use factlog_codec::{
 };
 
 pub use meta::{Expected, Meta};
+pub(crate) use parts::Point;
 pub use transaction::{Receipt, Transaction};
 
 use super::clock::FrameClock;

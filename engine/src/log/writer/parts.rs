@@ -1,7 +1,9 @@
 //! Frames of several submissions: what one of them has added can be marked, looked at, taken back.
 
 use factlog_codec::layout::FRAME_HEADER;
-use factlog_codec::{ItemFlags, ItemHeader, ItemKind, Items, Sequence};
+use factlog_codec::{
+    Item, ItemFlags, ItemHeader, ItemKind, Items, Sequence, StreamKey, StreamVersion,
+};
 
 use super::Transaction;
 use super::stage::Savepoint;
@@ -60,9 +62,17 @@ impl Transaction<'_> {
         self.writer.next.after(self.count as u64)
     }
 
-    /// What was added since `point`, in order, events and all else.
-    pub(crate) fn added(&mut self, point: &Point) -> Items<'_> {
+    /// The events that were added since `point`, in order.
+    pub(crate) fn added_events(&mut self, point: &Point) -> impl Iterator<Item = Item<'_>> {
         let bytes: &[u8] = self.writer.active.space(self.used);
-        Items::new(bytes.get(point.used..).unwrap_or(&[]))
+        let items = Items::new(bytes.get(point.used..).unwrap_or(&[])).filter_map(Result::ok);
+        items.filter(|item| item.header.flags.kind == ItemKind::Event)
+    }
+
+    /// The version of a stream behind what was added so far.
+    pub(crate) fn version_of(&self, name: &StreamKey) -> StreamVersion {
+        let stage = &self.writer.stage;
+        let known = stage.find_stream(&self.writer.shared, name);
+        known.map_or(StreamVersion::NONE, |number| stage.head(number).version)
     }
 }
