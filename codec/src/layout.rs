@@ -50,6 +50,9 @@ pub const MAX_LINEAGE: usize = 32;
 /// The format version that this crate writes, and the newest that it reads.
 pub const FORMAT_VERSION: u16 = 1;
 
+/// The version of snapshots that this crate writes, and the newest that it reads.
+pub const SNAPSHOT_VERSION: u16 = 1;
+
 /// Size of a segment file of `bits`.
 pub const fn segment_size(bits: u8) -> usize {
     1 << bits

@@ -41,6 +41,7 @@ mod manifest;
 #[allow(unsafe_code, reason = "derives of Pod: every bit pattern is a value, checked by bytemuck")]
 mod raw;
 mod segment;
+mod snapshot;
 pub mod types;
 
 #[doc(hidden)]
@@ -53,7 +54,7 @@ pub use cursor::{CursorName, CursorNameError, CursorPlace, CursorSlot, CursorSlo
 pub use factlog_derive::{event, value, vocabulary};
 pub use frame::{
     EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, FramePieces,
-    GapBody, Sealed, seal_frame, seal_padded_frame,
+    GapBody, Sealed, SnapshotBody, seal_frame, seal_padded_frame,
 };
 pub use ids::{
     Epoch, HistoryId, LogId, Place, Position, SegmentId, Sequence, StreamNumber, StreamVersion,
@@ -69,4 +70,8 @@ pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,
     SegOpenTypes, SegmentHeader, Stop, StopReason, Succession, Walk, WalkState, WriteWay,
     find_candidate, find_residue,
+};
+pub use snapshot::{
+    Block, BlockBuilder, BlockError, IndexBuilder, IndexError, Section, SectionBlock, Sections,
+    SnapshotEntry, SnapshotError, SnapshotHeader,
 };

@@ -355,6 +355,102 @@ pub(crate) struct RawCommand {
     pub(crate) reserved: [u8; 8],
 }
 
+/// The fixed part of a snapshot's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawSnapshot {
+    pub(crate) magic: [u8; 8],
+    pub(crate) version: u16,
+    /// Zero.
+    pub(crate) reserved: [u8; 2],
+    /// Of the header with this field zero.
+    pub(crate) crc: u32,
+    pub(crate) log: [u8; 16],
+    pub(crate) history: [u8; 16],
+    /// The last event that is folded.
+    pub(crate) sequence: u64,
+    /// The event that comes next.
+    pub(crate) next: u64,
+    /// Its frame: position, checksum, epoch.
+    pub(crate) position: u64,
+    pub(crate) frame_crc: u32,
+    pub(crate) epoch: u32,
+    /// Time of that frame.
+    pub(crate) ts: u64,
+    pub(crate) index_offset: u64,
+    pub(crate) index_len: u64,
+    /// Bytes of the file.
+    pub(crate) len: u64,
+    pub(crate) index_crc: u32,
+    /// Zero.
+    pub(crate) more: [u8; 4],
+}
+
+/// The head of a block of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawBlock {
+    /// Of the block with this field zero.
+    pub(crate) crc: u32,
+    /// Bytes of the block.
+    pub(crate) len: u32,
+    /// Where it stands in the file.
+    pub(crate) offset: u64,
+    /// Sequence of the snapshot.
+    pub(crate) sequence: u64,
+    /// Number of entries.
+    pub(crate) entries: u32,
+    /// Number of the section.
+    pub(crate) section: u16,
+    /// Zero.
+    pub(crate) zero: u16,
+}
+
+impl RawBlock {
+    pub(crate) const LEN: usize = size_of::<Self>();
+}
+
+/// What stands before the value and the key of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawBlockEntry {
+    pub(crate) value_len: u32,
+    pub(crate) key_len: u16,
+    /// Zero.
+    pub(crate) zero: u16,
+    /// Version of the stream.
+    pub(crate) version: u64,
+}
+
+/// A section in the index of a snapshot; its name follows, and its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawSection {
+    pub(crate) fingerprint: u64,
+    pub(crate) entries: u64,
+    pub(crate) blocks: u32,
+    pub(crate) name_len: u16,
+    /// Zero.
+    pub(crate) zero: [u8; 2],
+}
+
+impl RawSection {
+    pub(crate) const LEN: usize = size_of::<Self>();
+}
+
+/// A block in the index of a snapshot; its first key follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RawIndexBlock {
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+    pub(crate) key_len: u16,
+    /// Zero.
+    pub(crate) zero: [u8; 2],
+}
+
+/// First bytes of a snapshot.
+pub(crate) const SNAPSHOT_MAGIC: [u8; 8] = *b"\xFActimg\r\n";
 /// First bytes of a segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\xFActlog\r\n";
 /// First bytes of a SEAL.
@@ -380,4 +476,9 @@ const _: () = {
     assert!(size_of::<RawType>() == 16);
     assert!(size_of::<RawCommand>() == 64);
     assert!(size_of::<RawCursor>() == 152);
+    assert!(size_of::<RawSnapshot>() == 120);
+    assert!(size_of::<RawBlock>() == 32);
+    assert!(size_of::<RawBlockEntry>() == 16);
+    assert!(size_of::<RawSection>() == 24);
+    assert!(size_of::<RawIndexBlock>() == 16);
 };

@@ -47,7 +47,8 @@ mod sync;
 
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, Events, Failure, IdempotencyWindow, Pending, SendError, Sending,
+    EngineError, Events, Failure, IdempotencyWindow, Pending, Restart, SendError, Sending,
+    Snapshots,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
@@ -64,8 +65,8 @@ pub use factlog_codec::{
     vocabulary,
 };
 pub use image::{
-    Basis, InstanceKey, IntoKey, Replica, ReplicaBuilder, ReplicaError, State, Suspension,
-    SuspensionCause,
+    Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
+    ReplicaError, SnapshotTaken, SnapshotTrouble, State, StoredState, Suspension, SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

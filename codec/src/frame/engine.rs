@@ -40,6 +40,33 @@ impl EpochBody {
     }
 }
 
+/// The body of a SNAPSHOT frame: a memory image was put into place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotBody {
+    /// The event up to which everything is folded into it.
+    pub sequence: Sequence,
+    /// Bytes of its file.
+    pub len: u64,
+}
+
+impl SnapshotBody {
+    /// Length in bytes.
+    pub const LEN: usize = 16;
+
+    /// As it is written.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        bytemuck::cast([self.sequence.get().to_le(), self.len.to_le()])
+    }
+
+    /// From a verified body; `None` if it has another length.
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        let [sequence, len] = reader.pod::<[u64; 2]>()?;
+        let (sequence, len) = (Sequence::new(u64::from_le(sequence)), u64::from_le(len));
+        reader.rest().is_empty().then_some(Self { sequence, len })
+    }
+}
+
 /// The body of a GAP frame: sequences that were lost; the next frame goes on after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GapBody {

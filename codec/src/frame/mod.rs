@@ -12,7 +12,7 @@ mod parse;
 mod pieces;
 mod write;
 
-pub use engine::{EpochBody, GapBody};
+pub use engine::{EpochBody, GapBody, SnapshotBody};
 pub use kind::{FrameFlags, FrameKind};
 pub use parse::{Frame, FrameError, FrameHeader};
 pub use pieces::FramePieces;

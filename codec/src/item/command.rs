@@ -20,7 +20,8 @@ pub enum CommandOutcome {
 }
 
 impl CommandOutcome {
-    const fn code(self) -> u8 {
+    /// As it is written.
+    pub const fn code(self) -> u8 {
         match self {
             Self::Accepted => 1,
             Self::Rejected => 2,
@@ -28,7 +29,8 @@ impl CommandOutcome {
         }
     }
 
-    const fn from_code(code: u8) -> Option<Self> {
+    /// From what is written; `None` if it is none.
+    pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Accepted),
             2 => Some(Self::Rejected),

@@ -47,6 +47,36 @@ impl From<&[u8]> for Key {
     }
 }
 
+impl Key {
+    /// In the form in which keys are ordered: a byte for the kind, then the key, a number with its
+    /// greatest byte first. Appended to `out`.
+    pub fn put_ordered(&self, out: &mut Vec<u8>) {
+        let (kind, bytes): (u8, &[u8]) = match self {
+            Self::U64(key) => {
+                out.push(1);
+                return out.extend_from_slice(&key.to_be_bytes());
+            }
+            Self::Uuid(key) => (2, key.as_bytes()),
+            Self::Text(key) => (3, key.as_bytes()),
+            Self::Bytes(key) => (4, key),
+        };
+        out.push(kind);
+        out.extend_from_slice(bytes);
+    }
+
+    /// From that form; `None` if it is none.
+    pub fn from_ordered(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        Some(match kind {
+            1 => Self::U64(u64::from_be_bytes(rest.try_into().ok()?)),
+            2 => Self::Uuid(Uuid::from_bytes(rest.try_into().ok()?)),
+            3 => Self::Text(core::str::from_utf8(rest).ok()?.into()),
+            4 => Self::Bytes(rest.into()),
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

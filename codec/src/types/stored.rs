@@ -4,6 +4,7 @@ use rkyv::Portable;
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Failure;
 
+use super::description::Description;
 use super::encode::{EncodeError, Encoder, Scratch, encode};
 use super::value::Value;
 use super::view::{ViewError, view};
@@ -11,7 +12,8 @@ use super::view::{ViewError, view};
 /// A value that can be written by itself and read again: numbers, text, and what is under
 /// [`#[value]`](crate::value).
 ///
-/// Implemented for every [`Value`].
+/// Implemented for every [`Value`]. By hand it can be implemented for a type that is none: one with a
+/// hash table, say, that is stored as a list.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored as a reply",
     note = "a type of your own: put `#[value]` on it"
@@ -30,6 +32,9 @@ pub trait Stored: Sized + 'static {
     ///
     /// They are no such value.
     fn restore(bytes: &[u8]) -> Result<Self, ViewError>;
+
+    /// Tells what is stored from other things: it changes with the shape of the type.
+    fn fingerprint() -> u64;
 }
 
 impl<T> Stored for T
@@ -44,6 +49,10 @@ where
     fn restore(bytes: &[u8]) -> Result<Self, ViewError> {
         let archived = view::<T::Archived>(bytes)?;
         Ok(T::owned(T::view(archived)))
+    }
+
+    fn fingerprint() -> u64 {
+        Description::of::<T>().fingerprint()
     }
 }
 

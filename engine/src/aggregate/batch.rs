@@ -152,9 +152,10 @@ impl Batch<'_> {
         if !idempotency.is_empty()
             && let Some(known) = self.window.find(idempotency)
         {
-            return Attempt::Done(answer_again::<A>(known, digest));
+            return Attempt::Done(answer_again::<A>(&known, digest));
         }
 
+        self.images.ready::<A>(kind, key);
         let name = match self.name_of::<A>(kind, key) {
             Ok(name) => name,
             Err(verdict) => return Attempt::Done(verdict),

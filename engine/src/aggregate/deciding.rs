@@ -10,7 +10,7 @@ use factlog_codec::{
 use super::batch::{Asked, Batch, Desk, SPACE, Verdict};
 use super::decide::{Aggregate, Context, Events, Stop};
 use super::receipt::{Accepted, CommandError, Failure};
-use crate::image::{Folded, Images, Instance, InstanceKey, Instances, Route, SuspensionCause};
+use crate::image::{Folded, Images, InstanceKey, Instances, Route, SuspensionCause};
 use crate::log::{AppendError, CommandFailed, Expected, Meta, Point, message};
 
 /// Most letters of what a panic said that are kept.
@@ -170,6 +170,9 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             return Ok(StreamVersion::NONE);
         };
         let at = instances.find(key);
+        if let Some(at) = at {
+            instances.before_change(at);
+        }
         let mut fresh = None;
         let (state, mut version) = match at.and_then(|at| instances.get_mut(at)) {
             Some(found) => (&mut found.state, found.version),
@@ -195,10 +198,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
                 }
                 at
             }
-            (None, Some(state)) => {
-                let instance = Instance { state, stream, version, suspended: false };
-                instances.insert(key.clone(), instance)
-            }
+            (None, Some(state)) => instances.insert(key.clone(), (state, version), stream),
             (None, None) => return Ok(version),
         };
         if self.name.is_some() {

@@ -9,22 +9,32 @@
 //! - `window`: idempotency keys, and what was answered
 //! - `prepared`: commands that were decided outside of that thread
 //! - `batch`: commands into one frame; `deciding`: one of them
+//! - `snapshots`: when snapshots are taken, and the one that is being taken
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
-//! - `engine`: opening, sending, asking
+//! - `client`, `sending`: sending commands and asking, from any thread
+//! - `engine`, `builder`: an engine that runs, and how it comes to that
 
 mod batch;
+mod builder;
+mod client;
 mod decide;
 mod deciding;
 mod engine;
 mod prepared;
 mod receipt;
+mod sending;
 mod slot;
+mod snapshots;
 mod thread;
 mod window;
 
+pub use builder::{EngineBuilder, EngineError};
+pub use client::{AskError, Client};
 pub use decide::{Aggregate, Context, Events};
-pub use engine::{AskError, Client, Engine, EngineBuilder, EngineError, Sending};
+pub use engine::Engine;
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
+pub use sending::Sending;
 pub use slot::Pending;
+pub use snapshots::{Restart, Snapshots};
 pub use window::IdempotencyWindow;

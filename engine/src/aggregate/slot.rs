@@ -11,7 +11,8 @@ use super::batch::{Attempt, Batch, Verdict, With};
 use super::decide::Aggregate;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure};
-use crate::image::{Images, State, Unseen};
+use super::snapshots::Told;
+use crate::image::{Images, SnapshotTrouble, State, Unseen};
 use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -43,7 +44,7 @@ pub(super) trait Request: Send + Sync {
     fn answer(&self, fate: &Fate);
 
     /// Looks at what is published, between frames; whether that was all that was asked.
-    fn look(&self, images: &Images) -> bool {
+    fn look(&self, images: &mut Images) -> bool {
         let _ = images;
         false
     }
@@ -53,10 +54,22 @@ pub(super) trait Request: Send + Sync {
         false
     }
 
-    /// Whether it only looks.
-    fn looks(&self) -> bool {
-        false
+    /// What else it wants than to be decided.
+    fn wish(&self) -> Wish {
+        Wish::Decide
     }
+}
+
+/// What a request is about.
+pub(super) enum Wish {
+    /// It goes into a frame.
+    Decide,
+    /// It looks at what is published.
+    Look,
+    /// It wants a snapshot to be taken.
+    Snapshot(Told),
+    /// A snapshot is written.
+    Settle,
 }
 
 /// However a request is lost, it is answered.
@@ -97,25 +110,23 @@ impl Drop for Asked {
     }
 }
 
+/// A command, and what was decided outside.
+type Sent<A> = (<A as Aggregate>::Command, Option<Prepared<A>>);
+
 /// A command, and what became of it: one allocation for both sides.
 pub(super) struct Slot<A: Aggregate> {
     kind: u16,
     key: A::Key,
     with: With,
     /// The command, and what was decided on it if that was outside.
-    command: Mutex<Option<(A::Command, Option<Prepared<A>>)>>,
+    command: Mutex<Option<Sent<A>>>,
     /// Until the frame is published nobody is told.
     decided: Mutex<Option<Verdict<A>>>,
     told: Promise<Verdict<A>>,
 }
 
 impl<A: Aggregate> Slot<A> {
-    pub(super) fn new(
-        kind: u16,
-        key: A::Key,
-        (command, prepared): (A::Command, Option<Prepared<A>>),
-        with: With,
-    ) -> Self {
+    pub(super) fn new(kind: u16, key: A::Key, (command, prepared): Sent<A>, with: With) -> Self {
         let (command, decided) = (Mutex::new(Some((command, prepared))), Mutex::new(None));
         Self { kind, key, with, command, decided, told: Promise::new() }
     }
@@ -228,7 +239,8 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
         self.told.leave(None);
     }
 
-    fn look(&self, images: &Images) -> bool {
+    fn look(&self, images: &mut Images) -> bool {
+        images.ready::<S>(self.kind, &self.key);
         let ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return true };
         let seen = match kind.look(&self.key) {
@@ -245,8 +257,40 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
         true
     }
 
-    fn looks(&self) -> bool {
+    fn wish(&self) -> Wish {
+        Wish::Look
+    }
+}
+
+/// A snapshot is to be taken.
+pub(super) struct TakeSnapshot(pub(super) Told);
+
+impl Request for TakeSnapshot {
+    fn run(&self, _: &mut Batch<'_>) -> bool {
         true
+    }
+
+    fn answer(&self, _: &Fate) {
+        self.0.leave(Err(SnapshotTrouble::Ended));
+    }
+
+    fn wish(&self) -> Wish {
+        Wish::Snapshot(Told::clone(&self.0))
+    }
+}
+
+/// A snapshot is written.
+pub(super) struct Finished;
+
+impl Request for Finished {
+    fn run(&self, _: &mut Batch<'_>) -> bool {
+        true
+    }
+
+    fn answer(&self, _: &Fate) {}
+
+    fn wish(&self) -> Wish {
+        Wish::Settle
     }
 }
 

@@ -2,11 +2,13 @@
 //! answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use factlog_codec::Sequence;
 
 use super::batch::{Batch, Desk};
-use super::slot::{Asked, Fate, Request};
+use super::slot::{Asked, Fate, Request, Wish};
+use super::snapshots::Taker;
 use super::window::Window;
 use crate::image::{Images, Route, catch_up, refold};
 use crate::log::{
@@ -28,6 +30,7 @@ pub(super) struct Core {
     pub(super) window: Window,
     pub(super) desk: Desk,
     pub(super) durability: Durability,
+    pub(super) taker: Taker,
     /// Why the state is not known any more: the log could not be read when it had to be folded anew.
     pub(super) lost: Option<String>,
 }
@@ -48,21 +51,67 @@ impl Core {
         let closing = Closing(queue);
         let mut asked = Vec::new();
         let mut left: Option<Asked> = None;
-        while let Some(next) = left.take().or_else(|| queue.next(idle)) {
-            if let Some(why) = &self.lost {
-                next.answer(&Fate::Unreadable(why.clone()));
-                queue.made_room();
-                continue;
+        while let Some(next) = left.take().or_else(|| self.next(queue, idle)) {
+            // A clock is read only where there is something to be measured.
+            let since = self.taker.is_taking().then(Instant::now);
+            match next.request().map_or(Wish::Settle, Request::wish) {
+                // Whether it is written is looked at below.
+                Wish::Settle => {
+                    next.disarm();
+                    queue.made_room();
+                }
+                _ if self.lost.is_some() => {
+                    let why = self.lost.clone().unwrap_or_default();
+                    next.answer(&Fate::Unreadable(why));
+                    queue.made_room();
+                }
+                Wish::Snapshot(told) => {
+                    next.disarm();
+                    queue.made_room();
+                    let Self { log, images, window, taker, .. } = &mut self;
+                    taker.begin(log, images, window, Some(told));
+                }
+                Wish::Look if next.request().is_some_and(|one| one.look(&mut self.images)) => {
+                    next.disarm();
+                    queue.made_room();
+                }
+                Wish::Look | Wish::Decide => left = self.frame(queue, next, &mut asked),
             }
-            if next.request().is_some_and(|request| request.look(&self.images)) {
-                next.disarm();
-                queue.made_room();
-                continue;
-            }
-            left = self.frame(queue, next, &mut asked);
+            self.snapshots(since);
         }
+        self.taker.end(&mut self.images);
         drop(closing);
         self.writer
+    }
+
+    /// The next that is asked. Meanwhile a snapshot is taken, if one is.
+    fn next(&mut self, queue: &Handover<Asked>, idle: WaitStrategy) -> Option<Asked> {
+        while self.taker.is_taking() {
+            if let Some(next) = queue.pop() {
+                return Some(next);
+            }
+            if queue.is_finished() {
+                return None;
+            }
+            self.taker.slice(&mut self.images, &mut self.window, true);
+        }
+        queue.next(idle)
+    }
+
+    /// What is to be done for snapshots between two frames.
+    #[inline]
+    fn snapshots(&mut self, since: Option<Instant>) {
+        let Self { writer, log, images, window, taker, .. } = self;
+        if taker.is_idle() {
+            if taker.is_due(images.next) {
+                taker.begin(log, images, window, None);
+            }
+            return;
+        }
+        if let Some(since) = since {
+            taker.slices(images, window, since);
+        }
+        taker.settle(writer);
     }
 
     /// One frame: `next`, and what else waits. Gives what it had no room for.
@@ -131,8 +180,9 @@ impl Core {
         let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
         let (mut left, mut next) = (None, Some(next));
         while let Some(one) = next.take() {
-            let waits =
-                |request: &dyn Request| request.looks() || (request.alone() && !asked.is_empty());
+            let waits = |request: &dyn Request| {
+                !matches!(request.wish(), Wish::Decide) || (request.alone() && !asked.is_empty())
+            };
             let done = |request: &dyn Request| !waits(request) && request.run(&mut batch);
             if !one.request().is_some_and(done) {
                 left = Some(one);
@@ -174,6 +224,7 @@ impl Core {
     #[cold]
     fn start_over(&mut self) {
         self.window.take_back();
+        self.taker.give_up(&mut self.images);
         self.images.clear();
         self.catch_up();
     }

@@ -1,10 +1,16 @@
 //! Idempotency keys, and what was answered: a command that is sent twice is done once.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use factlog_codec::{CommandItem, CommandOutcome, Sequence, StreamVersion};
+use factlog_codec::{
+    BlockError, CommandItem, CommandOutcome, Sequence, SnapshotEntry, StreamVersion,
+};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::image::{Base, Records, SectionOf, Snapshot};
+use crate::sync::Arc;
 
 /// How long idempotency keys are remembered: the last so many, and none that is older.
 ///
@@ -25,7 +31,7 @@ impl Default for IdempotencyWindow {
 }
 
 /// What was answered to a command with a key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remembered {
     pub(super) outcome: CommandOutcome,
     pub(super) events: u32,
@@ -36,25 +42,93 @@ pub(super) struct Remembered {
     ts: u64,
 }
 
-/// Keys by their hash, with a seed of this process: nobody can look for two that have the same.
+/// Keys by their hash, with a seed: nobody can look for two that have the same.
+///
+/// Each has a number, in the order in which they came. The older ones may stand in a snapshot only;
+/// there they are looked up, and not loaded.
 pub(super) struct Window {
     limits: IdempotencyWindow,
     seed: u64,
     by_hash: HashMap<u128, Remembered, foldhash::fast::RandomState>,
     /// From the oldest to the newest.
     order: VecDeque<u128>,
+    /// Number of the oldest of them.
+    front: u64,
     /// Of these the last belong to a frame that is not published yet.
     staged: usize,
+    base: Option<Base>,
+    /// Those of the snapshot from this number on are remembered, as far as `front`.
+    kept: u64,
+    /// Time of the newest.
+    latest: u64,
+    /// Numbers from here up to there are still to be taken into a snapshot.
+    taking: Option<(u64, u64)>,
 }
+
+/// What the section of the keys is called in a snapshot.
+const SECTION: &str = "$idempotency";
+/// Tells its values from those of another version of this program.
+const FINGERPRINT: u64 = 1;
+/// Most keys that are taken at once.
+const AT_ONCE: u64 = 64;
 
 impl Window {
     pub(super) fn new(limits: IdempotencyWindow, seed: u64) -> Self {
-        Self { limits, seed, by_hash: HashMap::default(), order: VecDeque::new(), staged: 0 }
+        Self {
+            limits,
+            seed,
+            by_hash: HashMap::default(),
+            order: VecDeque::new(),
+            front: 0,
+            staged: 0,
+            base: None,
+            kept: 0,
+            latest: 0,
+            taking: None,
+        }
     }
 
-    /// What was answered to the command with this key.
-    pub(super) fn find(&self, key: &[u8]) -> Option<&Remembered> {
-        self.by_hash.get(&xxh3_128_with_seed(key, self.seed))
+    /// What a snapshot must have for its keys to be used.
+    pub(super) const fn section() -> (&'static str, u64) {
+        (SECTION, FINGERPRINT)
+    }
+
+    /// Begins with the keys of a snapshot, all of which can be read.
+    pub(super) fn begin_with(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), BlockError> {
+        let (section, _) = snapshot.section(SECTION).ok_or(BlockError::Place)?;
+        let base = Base::new(snapshot, section);
+        for block in 0..base.blocks() {
+            base.block(block)?;
+        }
+        let head = base.find(&[])?.and_then(|head| head.value.first_chunk::<24>());
+        let [seed, kept, front] = words(head.ok_or(BlockError::Entry)?);
+        (self.seed, self.kept, self.front) = (seed, kept.min(front), front);
+        self.base = Some(base);
+        Ok(())
+    }
+
+    fn hash(&self, key: &[u8]) -> u128 {
+        xxh3_128_with_seed(key, self.seed)
+    }
+
+    /// What was answered to the command with this key, if that is remembered at `now`.
+    pub(super) fn find(&self, key: &[u8]) -> Option<Cow<'_, Remembered>> {
+        let hash = self.hash(key);
+        match self.by_hash.get(&hash) {
+            Some(known) => Some(Cow::Borrowed(known)),
+            None => self.find_stored(hash).map(Cow::Owned),
+        }
+    }
+
+    fn find_stored(&self, hash: u128) -> Option<Remembered> {
+        let entry = self.base.as_ref()?.find(&hash.to_be_bytes()).ok()??;
+        let (number, stored) = Remembered::decode(entry.value)?;
+        let old = self.latest.saturating_sub(stored.ts) > self.age();
+        (number >= self.kept && !old).then_some(stored)
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Remembers what is answered, as the log has it, and forgets what is too old.
@@ -62,7 +136,7 @@ impl Window {
         if item.key.is_empty() || self.limits.keys == 0 {
             return;
         }
-        let hash = xxh3_128_with_seed(item.key, self.seed);
+        let hash = self.hash(item.key);
         let CommandItem { outcome, events, digest, first, version, reply, .. } = *item;
         let reply = reply.into();
         let new = Remembered { outcome, events, digest, first, version, reply, ts };
@@ -70,7 +144,16 @@ impl Window {
             self.order.push_back(hash);
             self.staged += 1;
         }
-        let age = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
+        self.latest = self.latest.max(ts);
+        self.forget(ts);
+    }
+
+    fn forget(&mut self, ts: u64) {
+        // Those of the snapshot are older than all others.
+        let limit = self.limits.keys as u64;
+        let all = (self.front - self.kept).saturating_add(self.order.len() as u64);
+        self.kept += all.saturating_sub(limit).min(self.front - self.kept);
+        let age = self.age();
         while let Some(oldest) = self.order.front() {
             let old = self.by_hash.get(oldest).is_none_or(|old| ts.saturating_sub(old.ts) > age);
             if self.order.len() <= self.limits.keys && !old {
@@ -82,6 +165,9 @@ impl Window {
             }
             self.by_hash.remove(oldest);
             self.order.pop_front();
+            // All that are older are forgotten too.
+            self.front += 1;
+            self.kept = self.front;
         }
     }
 
@@ -99,10 +185,96 @@ impl Window {
         }
     }
 
+    /// Begins to take a snapshot of all keys that are remembered now.
+    pub(super) fn begin_taking(&mut self) -> SectionOf {
+        let end = self.front + self.order.len() as u64;
+        self.taking = Some((self.front, end));
+        let kept = self.kept;
+        let wanted = move |entry: &SnapshotEntry<'_>| {
+            Remembered::decode(entry.value).is_some_and(|(number, _)| number >= kept)
+        };
+        SectionOf {
+            name: SECTION,
+            fingerprint: FINGERPRINT,
+            base: self.base.clone(),
+            wanted: Some(Box::new(wanted)),
+        }
+    }
+
+    /// Takes some of them; whether there are more.
+    pub(super) fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
+        let Some((next, end)) = self.taking else { return false };
+        let mut records = Records::of(section);
+        let last = next.saturating_add(AT_ONCE).min(end);
+        // Those that were forgotten meanwhile are not needed.
+        for number in next.max(self.front)..last {
+            let hash = self.order.get((number - self.front) as usize);
+            let Some((hash, known)) = hash.and_then(|hash| Some((hash, self.by_hash.get(hash)?)))
+            else {
+                continue;
+            };
+            let value = known.encode(number);
+            records.push(StreamVersion::NONE, &value, |key| key.extend(hash.to_be_bytes()));
+        }
+        if last < end {
+            self.taking = Some((last, end));
+            hand_over(records);
+            return true;
+        }
+        self.taking = None;
+        let head = [self.seed, self.kept, end].map(u64::to_le_bytes);
+        records.push(StreamVersion::NONE, head.as_flattened(), |_| {});
+        hand_over(records);
+        false
+    }
+
     /// Number of keys.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.order.len() + (self.front - self.kept) as usize
+    }
+}
+
+/// Little-endian words.
+fn words(bytes: &[u8; 24]) -> [u64; 3] {
+    let (words, _) = bytes.as_chunks::<8>();
+    let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+    [word(0), word(1), word(2)]
+}
+
+impl Remembered {
+    /// Bytes before the reply: number, digest, first, version, time, events, outcome.
+    const HEAD: usize = 48;
+
+    fn encode(&self, number: u64) -> Vec<u8> {
+        let Self { outcome, events, digest, first, version, reply, ts } = self;
+        let mut bytes = Vec::with_capacity(Self::HEAD + reply.len());
+        for word in [number, *digest, first.get(), version.get(), *ts] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(events.to_le_bytes());
+        bytes.extend(u32::from(outcome.code()).to_le_bytes());
+        bytes.extend(reply);
+        bytes
+    }
+
+    /// From that form, with its number; `None` if it is none.
+    fn decode(bytes: &[u8]) -> Option<(u64, Self)> {
+        let (head, reply) = bytes.split_at_checked(Self::HEAD)?;
+        let (words, _) = head.as_chunks::<8>();
+        let word = |at: usize| Some(u64::from_le_bytes(*words.get(at)?));
+        let last = word(5)?;
+        let outcome = CommandOutcome::from_code(u8::try_from(last >> 32).ok()?)?;
+        let known = Self {
+            outcome,
+            events: last as u32,
+            digest: word(1)?,
+            first: Sequence::new(word(2)?),
+            version: StreamVersion::new(word(3)?),
+            reply: reply.into(),
+            ts: word(4)?,
+        };
+        Some((word(0)?, known))
     }
 }
 

@@ -81,11 +81,11 @@ pub(crate) fn fold(images: &mut Images, entry: &Entry<'_>) {
     }
 }
 
-/// Folds one instance anew from its stream: something has gone wrong with what was folded.
+/// Folds one instance anew, from the snapshot if it stands there, and from its stream: something has gone wrong with what was folded.
 pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
-    let Some(stream) = images.reset(route) else { return };
+    let Some((stream, version)) = images.rewind(route) else { return };
     let Some(key) = log.stream_key(stream) else { return };
-    let mut version = StreamVersion::NONE.next();
+    let mut version = version.next();
     let mut cursor = log.stream(&key, version);
     loop {
         match cursor.next_event() {

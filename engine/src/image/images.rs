@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use factlog_codec::types::EventType;
 use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 
+use super::fold::refold;
 use super::instances::{Folded, Instances, Kind};
-use super::state::State;
+use super::snapshot::{Base, LEFT_OUT_NAME, Records, SectionOf, Snapshot};
+use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
+use crate::log::Log;
+use crate::sync::Arc;
 
 /// Where the events of a stream go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +34,10 @@ pub(crate) struct Images {
     routes: Vec<Route>,
     /// Everything before this is folded.
     pub(crate) next: Sequence,
+    /// The snapshot that it began with, and its log.
+    base: Option<(Arc<Snapshot>, Log)>,
+    /// The kind of which a snapshot is being taken.
+    taking: Option<usize>,
 }
 
 impl Images {
@@ -96,11 +104,15 @@ impl Images {
     fn find_route(&mut self, stream: StreamNumber, name: Option<&StreamKey>) -> Route {
         let Some(name) = name else { return Route::Nowhere };
         let route = self.by_name.get(name.category()).and_then(|kind| {
-            let at = self.kinds.get_mut(usize::from(*kind))?.enter(name.key(), stream)?;
-            Some(Route::To { kind: *kind, at })
+            let entered = self.kinds.get_mut(usize::from(*kind))?.enter(name.key(), stream)?;
+            Some((Route::To { kind: *kind, at: entered.0 }, entered.1))
         });
-        let route = route.unwrap_or(Route::Nowhere);
+        let (route, readable) = route.unwrap_or((Route::Nowhere, true));
         self.set_route(stream, route);
+        if !readable && let Some((_, log)) = self.base.clone() {
+            // It stands where the snapshot is damaged, or nowhere: the log knows.
+            refold(self, &log, route);
+        }
         route
     }
 
@@ -127,9 +139,99 @@ impl Images {
         }
     }
 
-    /// Loads an instance that is in the snapshot only.
+    /// What all kinds are called, and how each is stored; or the one that cannot be.
+    pub(crate) fn stored(&self) -> Result<Vec<(&'static str, u64)>, &'static str> {
+        let stored = |kind: &dyn Kind| Ok((kind.name(), kind.fingerprint().ok_or(kind.name())?));
+        self.kinds.iter().map(|kind| stored(&**kind)).collect()
+    }
+
+    /// Begins with a snapshot, which has all kinds, each as it is stored now. Gives those that were
+    /// suspended when it was taken: they are folded from the log.
+    pub(crate) fn begin_with(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        log: &Log,
+    ) -> Vec<(StreamKey, Suspension)> {
+        for kind in &mut self.kinds {
+            let section = snapshot.section(kind.name());
+            kind.set_base(section.map(|(section, _)| Base::new(snapshot, section)));
+        }
+        self.base = Some((Arc::clone(snapshot), log.clone()));
+        self.next = snapshot.header().place.next;
+        let Some((left_out, _)) = snapshot.section(LEFT_OUT_NAME) else { return Vec::new() };
+        let left_out = Base::new(snapshot, left_out);
+        let mut suspended = Vec::new();
+        for block in (0..left_out.blocks()).filter_map(|block| left_out.block(block).ok()) {
+            for entry in (0..block.len()).filter_map(|number| block.entry(number).ok()) {
+                let Some(name) = name_of(entry.key) else { continue };
+                let Some(stream) = log.stream_number(&name) else { continue };
+                let route = self.route(stream, || Some(&name));
+                refold(self, log, route);
+                let why = self.suspension_of(&name);
+                suspended.extend(why.map(|why| (name, why)));
+            }
+        }
+        suspended
+    }
+
+    /// Loads an instance that may stand in the snapshot only.
+    #[cold]
     pub(crate) fn load(&mut self, kind: u16, key: &Key) {
-        let _ = (kind, key);
+        let Some((_, log)) = &self.base else { return };
+        let Some(kind) = self.kinds.get(usize::from(kind)) else { return };
+        let Ok(name) = StreamKey::new(kind.name(), key.clone()) else { return };
+        if let Some(stream) = log.stream_number(&name) {
+            self.route(stream, || Some(&name));
+        }
+    }
+
+    /// Has an instance here that is to be looked at, or changed.
+    #[inline]
+    pub(crate) fn ready<S: State>(&mut self, kind: u16, key: &S::Key) {
+        if self.base.is_some() && self.get::<S>(kind).is_some_and(|all| all.find(key).is_none()) {
+            self.load(kind, &key.to_key());
+        }
+    }
+
+    /// Begins to take a snapshot: the sections of its kinds, in the order of their numbers.
+    pub(crate) fn begin_taking(&mut self) -> Result<Vec<SectionOf>, &'static str> {
+        let stored = self.stored()?;
+        for (number, kind) in self.kinds.iter_mut().enumerate() {
+            kind.begin_taking(number as u16);
+        }
+        self.taking = Some(0);
+        let sections = self.kinds.iter().zip(stored).map(|(kind, (name, fingerprint))| SectionOf {
+            name,
+            fingerprint,
+            base: kind.base().cloned(),
+            wanted: None,
+        });
+        Ok(sections.collect())
+    }
+
+    /// Takes some of it, some `bytes` of them; whether there is more. An instance that is too large
+    /// is told by its kind.
+    pub(crate) fn take(
+        &mut self,
+        bytes: usize,
+        hand_over: &mut dyn FnMut(Records),
+    ) -> Result<bool, &'static str> {
+        let Some(at) = self.taking else { return Ok(false) };
+        let Some(kind) = self.kinds.get_mut(at) else {
+            self.taking = None;
+            return Ok(false);
+        };
+        let name = kind.name();
+        if !kind.take(bytes, hand_over).ok_or(name)? {
+            self.taking = Some(at + 1);
+        }
+        Ok(true)
+    }
+
+    /// Takes no snapshot any more.
+    pub(crate) fn end_taking(&mut self) {
+        self.taking = None;
+        self.kinds.iter_mut().for_each(|kind| kind.end_taking());
     }
 
     /// Folds an event into the instance that it goes to, if that can be: after an error its state is
@@ -188,6 +290,15 @@ impl Images {
         }
     }
 
+    /// Makes an instance as it stands in the snapshot, or as if it had no event yet; its stream, and
+    /// the version that it is at.
+    pub(crate) fn rewind(&mut self, route: Route) -> Option<(StreamNumber, StreamVersion)> {
+        let Route::To { kind, at } = route else { return None };
+        let kind = self.kinds.get_mut(usize::from(kind))?;
+        kind.reset(at);
+        Some((kind.stream(at), kind.rewind(at)))
+    }
+
     /// Makes an instance as if it had no event yet; its stream.
     pub(crate) fn reset(&mut self, route: Route) -> Option<StreamNumber> {
         let Route::To { kind, at } = route else { return None };
@@ -201,6 +312,7 @@ impl Images {
         self.kinds.iter_mut().for_each(|kind| kind.clear());
         self.routes.clear();
         self.next = Sequence::FIRST;
+        (self.base, self.taking) = (None, None);
     }
 
     /// All suspended instances: kind, stream, why.
@@ -211,4 +323,12 @@ impl Images {
         };
         self.kinds.iter().flat_map(|kind| of(&**kind).collect::<Vec<_>>()).collect()
     }
+}
+
+/// The stream of an instance that was left out of a snapshot.
+fn name_of(key: &[u8]) -> Option<StreamKey> {
+    let zero = key.iter().position(|byte| *byte == 0)?;
+    let (category, key) = key.split_at_checked(zero)?;
+    let key = Key::from_ordered(key.get(1..)?)?;
+    StreamKey::new(std::str::from_utf8(category).ok()?, key).ok()
 }

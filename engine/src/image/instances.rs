@@ -2,18 +2,22 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_codec::types::{EventType, TypeKey, Vocabulary};
 use factlog_codec::{Key, Sequence, StreamNumber, StreamVersion};
+use hashbrown::HashTable;
 
+use super::snapshot::{Base, Records, Taking};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
 use crate::log::message;
 
 /// One instance.
 #[derive(Debug)]
-pub(crate) struct Instance<S> {
+pub(crate) struct Instance<S: State> {
+    pub(crate) key: S::Key,
     pub(crate) state: S,
     pub(crate) stream: StreamNumber,
     /// That of the last event that was folded.
@@ -23,11 +27,55 @@ pub(crate) struct Instance<S> {
 
 /// All instances of one kind.
 pub(crate) struct Instances<S: State> {
-    by_key: HashMap<S::Key, u32, foldhash::fast::RandomState>,
+    by_key: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
     all: Vec<Instance<S>>,
     suspended: HashMap<u32, Suspension>,
+    /// Where those stand that are not loaded yet.
+    base: Option<Base>,
+    /// A snapshot is being taken.
+    taking: Option<Box<Taking>>,
     /// What an instance is that has no event.
     pub(crate) blank: S,
+}
+
+/// Whether an instance was loaded from the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loaded {
+    /// It is here.
+    There(u32),
+    /// The snapshot does not have it.
+    Absent,
+    /// Where it would stand, the snapshot is damaged.
+    Unreadable,
+}
+
+/// A key in the form in which keys are ordered.
+fn ordered(key: &impl InstanceKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(32);
+    key.to_key().put_ordered(&mut bytes);
+    bytes
+}
+
+/// Takes an instance into a snapshot.
+fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>) {
+    let Taking { records, left_out, space, scratch, too_large, .. } = taking;
+    if one.suspended {
+        let section = records.section;
+        return left_out.push(one.version, &[], |bytes| {
+            bytes.extend_from_slice(&section.to_be_bytes());
+            one.key.to_key().put_ordered(bytes);
+        });
+    }
+    if one.version == StreamVersion::NONE {
+        return;
+    }
+    match S::STORED.and_then(|stored| stored.store(&one.state, space, scratch)) {
+        Some(value) => {
+            records.push(one.version, value, |bytes| one.key.to_key().put_ordered(bytes));
+        }
+        None => *too_large = true,
+    }
 }
 
 /// Why a state cannot be looked at.
@@ -51,9 +99,12 @@ pub(crate) struct Folded<'a> {
 impl<S: State> Default for Instances<S> {
     fn default() -> Self {
         Self {
-            by_key: HashMap::default(),
+            by_key: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
             all: Vec::new(),
             suspended: HashMap::new(),
+            base: None,
+            taking: None,
             blank: S::default(),
         }
     }
@@ -62,7 +113,8 @@ impl<S: State> Default for Instances<S> {
 impl<S: State> Instances<S> {
     #[inline]
     pub(crate) fn find(&self, key: &S::Key) -> Option<u32> {
-        self.by_key.get(key).copied()
+        let same = |at: &u32| self.all.get(*at as usize).is_some_and(|one| one.key == *key);
+        self.by_key.find(self.hasher.hash_one(key), same).copied()
     }
 
     #[inline]
@@ -78,12 +130,18 @@ impl<S: State> Instances<S> {
     /// The state of the instance with this key; the blank one if it has no event.
     pub(crate) fn look(&self, key: &S::Key) -> Result<&S, Unseen> {
         let Some((at, found)) = self.find(key).and_then(|at| Some((at, self.get(at)?))) else {
-            return Ok(&self.blank);
+            return if self.is_stored(key) { Err(Unseen::Stored) } else { Ok(&self.blank) };
         };
         match self.suspension(at) {
             Some(why) => Err(Unseen::Suspended(why.clone())),
             None => Ok(&found.state),
         }
+    }
+
+    /// Whether an instance that is not here may stand in the snapshot.
+    fn is_stored(&self, key: &S::Key) -> bool {
+        let Some(base) = &self.base else { return false };
+        !matches!(base.find(&ordered(key)), Ok(None))
     }
 
     /// The version that the instance with this key is at.
@@ -93,16 +151,56 @@ impl<S: State> Instances<S> {
 
     /// All instances that have events, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&S::Key, &S)> {
-        let all = self.by_key.iter().filter_map(|(key, at)| Some((key, self.get(*at)?)));
-        all.filter(|(_, one)| one.version != StreamVersion::NONE)
-            .map(|(key, one)| (key, &one.state))
+        let all = self.all.iter().filter(|one| one.version != StreamVersion::NONE);
+        all.map(|one| (&one.key, &one.state))
     }
 
-    pub(crate) fn insert(&mut self, key: S::Key, instance: Instance<S>) -> u32 {
+    pub(crate) fn insert(
+        &mut self,
+        key: S::Key,
+        (state, version): (S, StreamVersion),
+        stream: StreamNumber,
+    ) -> u32 {
         let at = self.all.len() as u32;
-        self.all.push(instance);
-        self.by_key.insert(key, at);
+        let hash = self.hasher.hash_one(&key);
+        self.all.push(Instance { key, state, stream, version, suspended: false });
+        let Self { by_key, hasher, all, .. } = self;
+        let hash_of = |at: &u32| all.get(*at as usize).map_or(0, |one| hasher.hash_one(&one.key));
+        by_key.insert_unique(hash, at, hash_of);
         at
+    }
+
+    /// The instance with this key, if it stands in the snapshot and is not loaded yet; whether that
+    /// could be read.
+    fn load(&mut self, key: &S::Key) -> Loaded {
+        let (Some(base), Some(stored)) = (&self.base, S::STORED) else { return Loaded::Absent };
+        let (state, version) = match base.find(&ordered(key)) {
+            Ok(None) => return Loaded::Absent,
+            Ok(Some(entry)) => match stored.restore(entry.value) {
+                Ok(state) => (state, entry.version),
+                Err(_) => return Loaded::Unreadable,
+            },
+            Err(_) => return Loaded::Unreadable,
+        };
+        Loaded::There(self.insert(key.clone(), (state, version), StreamNumber::NONE))
+    }
+
+    /// It is about to change: a snapshot that is being taken has it as it is.
+    #[inline]
+    pub(crate) fn before_change(&mut self, at: u32) {
+        if self.taking.is_some() {
+            self.copy_out(at);
+        }
+    }
+
+    #[cold]
+    fn copy_out(&mut self, at: u32) {
+        let (Some(taking), Some(one)) = (&mut self.taking, self.all.get(at as usize)) else {
+            return;
+        };
+        if taking.claim(at) {
+            take_one(taking, one);
+        }
     }
 
     /// The instance with this key, made if it is not there.
@@ -110,8 +208,8 @@ impl<S: State> Instances<S> {
         if let Some(at) = self.find(key) {
             return at;
         }
-        let (state, stream, version) = (S::default(), StreamNumber::NONE, StreamVersion::NONE);
-        self.insert(key.clone(), Instance { state, stream, version, suspended: false })
+        let blank = (S::default(), StreamVersion::NONE);
+        self.insert(key.clone(), blank, StreamNumber::NONE)
     }
 
     pub(crate) fn suspension(&self, at: u32) -> Option<&Suspension> {
@@ -140,6 +238,11 @@ fn panicked(panic: Box<dyn Any + Send>) -> SuspensionCause {
     SuspensionCause::Panicked(message(&*panic))
 }
 
+/// Most instances that are taken at once.
+const AT_ONCE: u32 = 256;
+/// Bytes of records that are handed over together.
+const PIECE: usize = 1 << 20;
+
 /// Instances of one kind, whatever they are.
 pub(crate) trait Kind: Any + Send + Sync {
     fn name(&self) -> &'static str;
@@ -147,8 +250,27 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// The types that it knows.
     fn types(&self) -> Vec<&'static EventType>;
 
-    /// The instance with this key, made if it is not there; `None` for a key of another kind.
-    fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<u32>;
+    /// The instance with this key, loaded or made if it is not there, and whether it could be read;
+    /// `None` for a key of another kind.
+    fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<(u32, bool)>;
+
+    /// Tells what is stored from what another program has stored; `None` if nothing can be.
+    fn fingerprint(&self) -> Option<u64>;
+
+    /// Begins with the instances of a snapshot.
+    fn set_base(&mut self, base: Option<Base>);
+
+    fn base(&self) -> Option<&Base>;
+
+    /// Begins to take a snapshot.
+    fn begin_taking(&mut self, section: u16);
+
+    /// Takes some, as far as `bytes`; whether there are more, or `None` if one is too large. What
+    /// was taken is handed over.
+    fn take(&mut self, bytes: usize, hand_over: &mut dyn FnMut(Records)) -> Option<bool>;
+
+    /// Takes no snapshot any more.
+    fn end_taking(&mut self);
 
     /// Folds an event into an instance.
     fn apply(&mut self, at: u32, event: Folded<'_>) -> Result<(), SuspensionCause>;
@@ -158,6 +280,9 @@ pub(crate) trait Kind: Any + Send + Sync {
 
     /// Makes an instance as if it had no event yet.
     fn reset(&mut self, at: u32);
+
+    /// Makes it as it stands in the snapshot, if it stands there; the version that it is at.
+    fn rewind(&mut self, at: u32) -> StreamVersion;
 
     /// The stream of an instance.
     fn stream(&self, at: u32) -> StreamNumber;
@@ -190,18 +315,65 @@ impl<S: State> Kind for Instances<S> {
         <S::Event as Vocabulary>::types()
     }
 
-    fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<u32> {
+    fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<(u32, bool)> {
         let key = S::Key::from_key(key)?;
-        if let Some(at) = self.find(&key) {
-            // One without events may have been made for a stream that came to nothing.
-            if let Some(found) = self.get_mut(at) {
-                found.stream = stream;
-            }
-            return Some(at);
-        }
-        let at = self.find_or_insert(&key);
+        let (at, readable) = match self.find(&key) {
+            Some(at) => (at, true),
+            None => match self.load(&key) {
+                Loaded::There(at) => (at, true),
+                Loaded::Absent => (self.find_or_insert(&key), true),
+                Loaded::Unreadable => (self.find_or_insert(&key), false),
+            },
+        };
         self.set_stream(at, stream);
-        Some(at)
+        Some((at, readable))
+    }
+
+    fn fingerprint(&self) -> Option<u64> {
+        S::STORED.map(|stored| stored.fingerprint())
+    }
+
+    fn set_base(&mut self, base: Option<Base>) {
+        self.base = base;
+    }
+
+    fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    fn begin_taking(&mut self, section: u16) {
+        self.taking = Some(Box::new(Taking::new(section, self.all.len() as u32)));
+    }
+
+    fn take(&mut self, bytes: usize, hand_over: &mut dyn FnMut(Records)) -> Option<bool> {
+        let Some(taking) = &mut self.taking else { return Some(false) };
+        let enough = taking.records.len().saturating_add(bytes);
+        // Those without a byte have their cost too.
+        let last = taking.next.saturating_add(AT_ONCE).min(taking.end);
+        while taking.next < last && taking.records.len() < enough {
+            let at = taking.next;
+            let mine = taking.claim(at);
+            taking.next += 1;
+            if let Some(one) = self.all.get(at as usize).filter(|_| mine) {
+                take_one(taking, one);
+            }
+        }
+        if taking.too_large {
+            return None;
+        }
+        let more = taking.next < taking.end;
+        if !more || taking.records.len() >= PIECE {
+            let section = taking.records.section;
+            hand_over(std::mem::replace(&mut taking.records, Records::of(section)));
+        }
+        if !more && let Some(taken) = self.taking.take() {
+            hand_over(taken.left_out);
+        }
+        Some(more)
+    }
+
+    fn end_taking(&mut self) {
+        self.taking = None;
     }
 
     fn apply(&mut self, at: u32, event: Folded<'_>) -> Result<(), SuspensionCause> {
@@ -211,6 +383,7 @@ impl<S: State> Kind for Instances<S> {
         {
             self.reset(at);
         }
+        self.before_change(at);
         let Some(instance) = self.all.get_mut(at as usize) else { return Ok(()) };
         if instance.suspended {
             return Ok(());
@@ -228,6 +401,7 @@ impl<S: State> Kind for Instances<S> {
     }
 
     fn suspend(&mut self, at: u32, suspension: Suspension) {
+        self.before_change(at);
         if let Some(instance) = self.all.get_mut(at as usize) {
             instance.suspended = true;
             self.suspended.entry(at).or_insert(suspension);
@@ -235,12 +409,26 @@ impl<S: State> Kind for Instances<S> {
     }
 
     fn reset(&mut self, at: u32) {
+        self.before_change(at);
         if let Some(instance) = self.all.get_mut(at as usize) {
             instance.state = S::default();
             instance.version = StreamVersion::NONE;
             instance.suspended = false;
             self.suspended.remove(&at);
         }
+    }
+
+    fn rewind(&mut self, at: u32) -> StreamVersion {
+        let Self { base: Some(base), all, .. } = self else { return StreamVersion::NONE };
+        let (Some(one), Some(stored)) = (all.get_mut(at as usize), S::STORED) else {
+            return StreamVersion::NONE;
+        };
+        if let Ok(Some(entry)) = base.find(&ordered(&one.key))
+            && let Ok(state) = stored.restore(entry.value)
+        {
+            (one.state, one.version) = (state, entry.version);
+        }
+        one.version
     }
 
     fn stream(&self, at: u32) -> StreamNumber {
@@ -270,6 +458,7 @@ impl<S: State> Kind for Instances<S> {
         self.by_key.clear();
         self.all.clear();
         self.suspended.clear();
+        (self.base, self.taking) = (None, None);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@
 //! - `instances`: the instances of one kind of state
 //! - `images`: all kinds together, and which events go to which instance
 //! - `fold`: from the log to the images
+//! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
 //! - `replica`: an image on a thread of its own, which follows the log
 
@@ -13,13 +14,19 @@ mod fold;
 mod images;
 mod instances;
 mod replica;
+mod snapshot;
 mod state;
 mod suspension;
 
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
 pub(crate) use images::{Images, Route};
-pub(crate) use instances::{Folded, Instance, Instances, Unseen};
+pub(crate) use instances::{Folded, Instances, Unseen};
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
+pub(crate) use snapshot::{
+    Base, Job, Ladder, Piece, Records, SectionOf, Snapshot, find as find_snapshot,
+    write as write_snapshot,
+};
+pub use snapshot::{PassedOver, PassedOverReason, SnapshotTaken, SnapshotTrouble, StoredState};
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};

@@ -7,6 +7,8 @@ use factlog_codec::Key;
 use factlog_codec::types::Vocabulary;
 use uuid::Uuid;
 
+use super::snapshot::StoredState;
+
 /// State that is folded from the events of one stream: one instance for each key.
 ///
 /// A new instance is the default. `evolve` must be total, and must come to the same state from the
@@ -49,6 +51,11 @@ pub trait State: Default + Send + Sync + 'static {
 
     /// All events that it knows.
     type Event: Vocabulary + Send;
+
+    /// How instances are stored in snapshots: as they are where this is
+    /// [`StoredState::new`]`(1)` (and the state is under [`#[value]`](crate::value)). Not at all by
+    /// default: then a program starts by folding the whole log.
+    const STORED: Option<StoredState<Self>> = None;
 
     /// The next event. It is read in place.
     ///

@@ -64,8 +64,8 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// `end` is at most an offset that was loaded from the visible watermark of the log that
-    /// this segment belongs to (or verified by recovery before there was a writer): every store
+    /// Nobody writes to the file any more; or `end` is at most an offset that was loaded from the
+    /// visible watermark of the log that this segment belongs to (or verified by recovery before there was a writer): every store
     /// to these bytes happened before that load, and none will come.
     #[inline]
     pub(crate) unsafe fn frozen(&self, end: usize) -> &[u8] {
@@ -97,6 +97,31 @@ impl Mapping {
     /// do so itself.
     pub(crate) fn flush(&self) -> io::Result<()> {
         if cfg!(target_os = "linux") { Ok(()) } else { self.raw.flush() }
+    }
+}
+
+/// A mapped file that nobody writes to any more: it was written under another name, and given its
+/// own when it was whole.
+#[derive(Debug)]
+pub(crate) struct StillFile {
+    mapping: Option<Arc<Mapping>>,
+    len: usize,
+}
+
+impl StillFile {
+    pub(crate) fn map(file: &File, len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mapping = if len == 0 { None } else { Some(Mapping::read_only(file, len)?) };
+        Ok(Self { mapping, len })
+    }
+
+    /// All of its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let Some(mapping) = &self.mapping else { return &[] };
+        // SAFETY: nobody writes to the file: it was renamed when it was whole, this crate never
+        // opens one of that name for writing, and takes its name away before it makes another.
+        // Whoever else can write into the directory of a log is outside of what is promised.
+        unsafe { mapping.frozen(self.len) }
     }
 }
 

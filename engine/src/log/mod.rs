@@ -18,6 +18,7 @@
 //! - `rollover`: from one segment to the next
 //! - `writer`, `cursor`: appending and reading
 //! - `named`: cursors whose places are kept, and whether the log still is the one that they read
+//! - `snapshots`: what memory images on disk need of the log
 //! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `salvage`: what can be got out of a damaged log
@@ -59,6 +60,7 @@ mod salvage;
 mod scrub;
 mod segment;
 mod shared;
+mod snapshots;
 mod staged;
 mod stats;
 mod stream_table;
@@ -79,6 +81,7 @@ pub use cursor::{
     Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
     Waited,
 };
+pub(crate) use disk::SnapshotFile;
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
@@ -87,6 +90,8 @@ pub use error::{
 pub use failure::{CommandFailed, InstanceSuspended};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
+pub(crate) use map::StillFile;
+pub(crate) use named::Standing;
 pub use named::{AttachError, NamedCursor, SaveError};
 pub use options::Options;
 pub use recovery::Recovery;

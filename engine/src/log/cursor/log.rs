@@ -59,6 +59,11 @@ impl Log {
         number.map_or(StreamVersion::NONE, |number| self.shared.streams.head(number).0)
     }
 
+    /// The number of a stream.
+    pub(crate) fn stream_number(&self, stream: &StreamKey) -> Option<StreamNumber> {
+        self.shared.streams.find(stream)
+    }
+
     /// The key that a number stands for.
     pub(crate) fn stream_key(&self, number: StreamNumber) -> Option<StreamKey> {
         self.shared.streams.name(number).cloned()

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use factlog_codec::{CursorName, SegmentId};
+use factlog_codec::{CursorName, SegmentId, Sequence};
 
 use super::observe::DiskIo;
 
@@ -57,6 +57,15 @@ impl Directory {
     /// The stream table as of the end of a segment.
     pub(crate) fn table(&self, id: SegmentId) -> PathBuf {
         self.segments().join(format!("{:010}.streams", id.get()))
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    /// The snapshot as of an event.
+    pub(crate) fn snapshot(&self, sequence: Sequence) -> PathBuf {
+        self.snapshots().join(format!("{:020}.img", sequence.get()))
     }
 
     /// Makes the directory and those in it, if they are missing.

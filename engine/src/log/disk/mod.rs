@@ -9,6 +9,7 @@
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
 //! - `table_file`: the streams as of the end of a segment
 //! - `cursor_file`: a named cursor's file, with its two slots
+//! - `snapshot_file`: memory images
 //! - `archive`: another name for a file, or a copy
 
 mod archive;
@@ -21,6 +22,7 @@ mod lock;
 mod manifest_file;
 mod observe;
 mod segment_file;
+mod snapshot_file;
 mod table_file;
 
 pub(super) use archive::{archive_file, copy_file, copy_segment};
@@ -37,4 +39,6 @@ pub use observe::{DiskObserver, DiskOperation};
 pub(super) use segment_file::{
     SegmentBytes, create_prepared, move_prepared, read_file, read_segment,
 };
+pub(crate) use snapshot_file::SnapshotFile;
+pub(super) use snapshot_file::{list_snapshots, open_snapshot, remove_snapshot, remove_unfinished};
 pub(super) use table_file::{TableFile, read_table, remove_tables_below};

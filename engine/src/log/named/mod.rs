@@ -17,3 +17,5 @@ mod verdict;
 pub(super) use begin::{damaged, register_all};
 pub use cursor::NamedCursor;
 pub use error::{AttachError, SaveError};
+pub(super) use proof::{place_before, standing};
+pub(crate) use verdict::Verdict as Standing;

@@ -7,7 +7,7 @@ use factlog_codec::{
     HistoryId, Position, SegOpen, Sequence,
 };
 
-use super::verdict::{Facts, Found};
+use super::verdict::{Facts, Found, Verdict as Standing, decide};
 use crate::log::error::ReadError;
 use crate::log::fault::ItemFault;
 use crate::log::frontier::Visible;
@@ -15,11 +15,11 @@ use crate::log::segment::Segment;
 use crate::log::shared::Shared;
 
 /// The history of an epoch that was looked up last: it is the same for all its frames.
-pub(super) type KnownHistory = Option<(Epoch, HistoryId)>;
+pub(in crate::log) type KnownHistory = Option<(Epoch, HistoryId)>;
 
 /// The place of somebody who has processed everything before `next`, which is in the log or the
 /// next to come.
-pub(super) fn place_before(
+pub(in crate::log) fn place_before(
     shared: &Shared,
     next: Sequence,
     known: &mut KnownHistory,
@@ -56,12 +56,24 @@ pub(super) fn look(
     name: &CursorName,
     slot: &CursorSlot,
 ) -> Result<Facts, ReadError> {
-    let place = slot.place;
+    look_at(shared, slot.place, slot.name == *name)
+}
+
+/// Whether the log still is the one in which somebody has come to `place`.
+pub(in crate::log) fn standing(
+    shared: &Shared,
+    place: &CursorPlace,
+) -> Result<Standing, ReadError> {
+    let facts = look_at(shared, *place, true)?;
+    Ok(decide(&facts))
+}
+
+fn look_at(shared: &Shared, place: CursorPlace, same_name: bool) -> Result<Facts, ReadError> {
     let (visible, end) = shared.frontier.visible_pair();
     let mut facts = Facts {
         place,
         log: shared.log,
-        same_name: slot.name == *name,
+        same_name,
         oldest: shared.oldest(),
         end,
         found: Found::Beyond,

@@ -34,9 +34,9 @@ pub(super) struct Facts {
     pub(super) found: Found,
 }
 
-/// Whether a cursor can go on.
+/// Whether a cursor can go on, or what else has come to a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// With the next event.
     InOrder,
     /// The file belongs to another log or another cursor.

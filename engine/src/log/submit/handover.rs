@@ -26,6 +26,15 @@ pub(crate) enum Refuse<T> {
     Closed(T),
 }
 
+impl<T> Refuse<T> {
+    /// What was not taken.
+    pub(crate) fn into_inner(self) -> T {
+        match self {
+            Self::Full(value) | Self::Closed(value) => value,
+        }
+    }
+}
+
 /// A bounded queue with many producers and one consumer, each of which may sleep.
 #[derive(Debug)]
 pub(crate) struct Handover<T> {

@@ -1,0 +1,214 @@
+//! Sending commands, and asking about state, from any thread.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+
+use factlog_codec::types::Encode;
+use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
+
+use super::decide::Aggregate;
+use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
+use super::sending::Sending;
+use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot};
+use crate::image::{
+    Basis, InstanceKey, IntoKey, SnapshotTaken, SnapshotTrouble, State, Suspension,
+};
+use crate::log::{Draft, Handover, Log, Promise, Refuse};
+use crate::sync::{Arc, Mutex};
+
+/// Sends commands to an engine, and asks about its state. Clone it, send it to any thread.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) queue: Arc<Handover<Asked>>,
+    pub(super) kinds: Arc<HashMap<TypeId, u16>>,
+    pub(super) log: Log,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("log", &self.log.directory()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// The log, for readers.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Commands that wait, and most that can.
+    pub fn queue(&self) -> (usize, usize) {
+        (self.queue.len(), self.queue.capacity())
+    }
+
+    /// Sends a command to an instance, if there is room at once.
+    ///
+    /// # Errors
+    ///
+    /// It was not taken, and is given back.
+    pub fn send<A: Aggregate>(
+        &self,
+        key: impl IntoKey<A::Key>,
+        command: impl Into<A::Command>,
+    ) -> Result<Pending<A>, SendError<A::Command>> {
+        Sending::<A>::new(self, key.into_key(), command.into()).send()
+    }
+
+    /// Sends a command, waits for room and for what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// The command led to nothing; see [`CommandError`].
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not hold this aggregate.
+    pub fn call<A: Aggregate>(
+        &self,
+        key: impl IntoKey<A::Key>,
+        command: impl Into<A::Command>,
+    ) -> Result<Accepted<A::Reply>, CommandError<A::Rejection>> {
+        Sending::<A>::new(self, key.into_key(), command.into()).call()
+    }
+
+    /// A command with an idempotency key, or with causes: then sent like any other.
+    pub fn command<A: Aggregate>(
+        &self,
+        key: impl IntoKey<A::Key>,
+        command: impl Into<A::Command>,
+    ) -> Sending<'_, A> {
+        Sending::new(self, key.into_key(), command.into())
+    }
+
+    /// Looks at the state of one instance, in the thread that writes: never older than anything
+    /// that was answered. It costs that thread its time.
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    pub fn ask<S: State, T: Send + 'static>(
+        &self,
+        key: impl IntoKey<S::Key>,
+        ask: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<T, AskError> {
+        self.question(key.into_key(), ask).map(|(seen, _)| seen)
+    }
+
+    /// The same, with what is needed to prepare a command on it: see [`Sending::prepared`].
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    pub fn read<S: State, T: Send + 'static>(
+        &self,
+        key: impl IntoKey<S::Key>,
+        read: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<(T, Basis), AskError> {
+        let key = key.into_key();
+        let stream = StreamKey::new(S::NAME, key.to_key()).map_err(AskError::Key)?;
+        let (seen, version) = self.question(key, read)?;
+        Ok((seen, Basis::new().with(stream, version)))
+    }
+
+    fn question<S: State, T: Send + 'static>(
+        &self,
+        key: S::Key,
+        ask: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<(T, StreamVersion), AskError> {
+        if self.log.is_forked() {
+            return Err(AskError::Forked);
+        }
+        let kind = *self.kinds.get(&TypeId::of::<S>()).ok_or(AskError::NoAggregate(S::NAME))?;
+        let ask = Mutex::new(Some(ask));
+        let question = Arc::new(Question::<S, T, _> { kind, key, ask, told: Promise::new() });
+        let asked = Asked::new(Arc::clone(&question) as _);
+        if let Err(Refuse::Full(asked) | Refuse::Closed(asked)) = self.queue.push_wait(asked, None)
+        {
+            asked.disarm();
+            return Err(AskError::Closed);
+        }
+        match question.told.wait() {
+            Some(Ok(seen)) => Ok(seen),
+            Some(Err(why)) => Err(AskError::Suspended(why)),
+            None => Err(AskError::Lost),
+        }
+    }
+
+    /// Takes a snapshot of everything that was decided before, and waits until it is in its place.
+    ///
+    /// # Errors
+    ///
+    /// There is none; see [`SnapshotTrouble`].
+    pub fn snapshot(&self) -> Result<SnapshotTaken, SnapshotTrouble> {
+        if self.log.is_forked() {
+            return Err(SnapshotTrouble::Forked);
+        }
+        let told = Arc::new(Promise::new());
+        let asked = Asked::new(Arc::new(TakeSnapshot(Arc::clone(&told))));
+        if let Err(refused) = self.queue.push_wait(asked, None) {
+            refused.into_inner().disarm();
+            return Err(SnapshotTrouble::Ended);
+        }
+        told.wait()
+    }
+
+    /// Appends events that nobody decides: all of them, or none. They are folded like all others.
+    ///
+    /// # Errors
+    ///
+    /// None of them is in the log, but for [`Failure::NotDurable`].
+    pub fn append<E: Encode + Send + 'static>(
+        &self,
+        events: Vec<Draft<E>>,
+    ) -> Result<(Sequence, u64), Failure> {
+        if self.log.is_forked() {
+            return Err(Failure::Forked);
+        }
+        let raw = Arc::new(Raw {
+            drafts: Mutex::new(events),
+            staged: Mutex::new(None),
+            told: Promise::new(),
+        });
+        let asked = Asked::new(Arc::clone(&raw) as _);
+        if let Err(Refuse::Full(asked) | Refuse::Closed(asked)) = self.queue.push_wait(asked, None)
+        {
+            asked.disarm();
+            return Err(Failure::Abandoned);
+        }
+        raw.told.wait()
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The engine takes nothing any more.
+    Closed,
+    /// This process is a forked child of the one that started the engine.
+    Forked,
+    /// The engine does not hold this aggregate.
+    NoAggregate(&'static str),
+    /// The instance is suspended.
+    Suspended(Suspension),
+    /// The key cannot name a stream.
+    Key(StreamKeyError),
+    /// The question panicked, or the engine ended.
+    Lost,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => write!(f, "the engine was ended, and takes nothing more"),
+            Self::Forked => write!(f, "{FORKED}"),
+            Self::NoAggregate(name) => write!(f, "the engine does not hold `{name}`"),
+            Self::Suspended(why) => why.fmt(f),
+            Self::Key(error) => error.fmt(f),
+            Self::Lost => write!(f, "the question panicked, or the engine ended meanwhile"),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}

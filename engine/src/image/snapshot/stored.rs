@@ -1,0 +1,78 @@
+//! How the instances of a kind of state are stored.
+
+use std::fmt;
+
+use factlog_codec::types::{EncodeError, Scratch, Stored, ViewError};
+
+/// How the instances of a kind of state are stored in snapshots: see [`State::STORED`].
+///
+/// [`State::STORED`]: crate::State::STORED
+pub struct StoredState<S> {
+    logic: u32,
+    fingerprint: fn() -> u64,
+    store: fn(&S, &mut [u8], &mut Scratch) -> Result<usize, EncodeError>,
+    restore: fn(&[u8]) -> Result<S, ViewError>,
+}
+
+impl<S> Clone for StoredState<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for StoredState<S> {}
+
+impl<S> fmt::Debug for StoredState<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredState").field("logic", &self.logic).finish_non_exhaustive()
+    }
+}
+
+impl<S: Stored> StoredState<S> {
+    /// As the state is: a struct under [`#[value]`](crate::value), or a type that is
+    /// [`Stored`] by hand. `logic` is the version of what `evolve` makes of events: raise it when
+    /// that changes, and snapshots of the earlier one are passed over. A change of the struct itself
+    /// is noticed anyway.
+    #[allow(clippy::unnecessary_wraps, reason = "it is what `State::STORED` is set to")]
+    pub const fn new(logic: u32) -> Option<Self> {
+        Some(Self { logic, fingerprint: S::fingerprint, store: S::store, restore: S::restore })
+    }
+}
+
+impl<S> StoredState<S> {
+    /// Tells what is stored from what another program has stored.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        // FNV-1a (Fowler, Noll, Vo), over the version behind the shape.
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+        self.logic.to_le_bytes().into_iter().fold((self.fingerprint)(), step)
+    }
+
+    /// Appends the archive of a state to `space`, which grows as is needed; `None` if it takes
+    /// more than a snapshot has room for.
+    pub(crate) fn store<'a>(
+        &self,
+        state: &S,
+        space: &'a mut Vec<u128>,
+        scratch: &mut Scratch,
+    ) -> Option<&'a [u8]> {
+        loop {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(space);
+            if let Ok(len) = (self.store)(state, bytes, scratch) {
+                let bytes: &[u8] = bytemuck::cast_slice(space);
+                return bytes.get(..len);
+            }
+            let more = (space.len() * 4).max(64);
+            if more > MOST / 16 {
+                return None;
+            }
+            space.resize(more, 0);
+        }
+    }
+
+    pub(crate) fn restore(&self, bytes: &[u8]) -> Result<S, ViewError> {
+        (self.restore)(bytes)
+    }
+}
+
+/// Most bytes of one state.
+const MOST: usize = 1 << 28;
