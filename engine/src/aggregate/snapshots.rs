@@ -56,8 +56,8 @@ impl Snapshots {
         self
     }
 
-    /// Keeps older ones too, the fewer the older they are: one for each doubling of the distance
-    /// from the newest. For looking back: a log of a billion events keeps some thirty.
+    /// Keeps older ones too, the fewer the older they are: at most two for each doubling of the
+    /// distance from the newest. For looking back.
     #[must_use]
     pub const fn ladder(mut self) -> Self {
         self.ladder = true;

@@ -7,27 +7,28 @@ use factlog_codec::Sequence;
 pub(crate) struct Ladder {
     /// So many of the newest.
     pub(crate) newest: usize,
-    /// And of the others one for each doubling of the distance from the newest.
+    /// And of the others at most two for each doubling of the distance from the newest.
     pub(crate) rungs: bool,
 }
 
 impl Ladder {
     /// Which of these go, of which the newest is the first. The newest stays.
     ///
-    /// Of two that are nearly as old the older one stays, so that what stands on a rung stays there
-    /// until it is old enough for the next.
+    /// One goes if the next older one is at most twice as far from the newest as the one that was
+    /// kept before it: so there is always one that is less than twice as far back as is wanted.
     pub(crate) fn surplus(self, sequences: &[Sequence]) -> Vec<Sequence> {
         let Some((first, _)) = sequences.split_first() else { return Vec::new() };
-        let (_, older) = sequences.split_at(self.newest.max(1).min(sequences.len()));
+        let (kept, older) = sequences.split_at(self.newest.max(1).min(sequences.len()));
         if !self.rungs {
             return older.to_vec();
         }
-        let rung = |sequence: Sequence| first.get().saturating_sub(sequence.get()).max(1).ilog2();
+        let distance = |sequence: &Sequence| first.get().saturating_sub(sequence.get());
+        let mut before = kept.last().map_or(0, distance);
         let mut gone = Vec::new();
         for (number, sequence) in older.iter().enumerate() {
-            let next = older.get(number + 1);
-            if next.is_some_and(|next| rung(*next) == rung(*sequence)) {
-                gone.push(*sequence);
+            match older.get(number + 1) {
+                Some(next) if distance(next) <= before.saturating_mul(2) => gone.push(*sequence),
+                _ => before = distance(sequence),
             }
         }
         gone
@@ -64,7 +65,7 @@ mod tests {
                 kept.retain(|sequence| *sequence != gone);
             }
         }
-        assert!(kept.len() <= 16, "{kept:?}");
+        assert!(kept.len() <= 22, "{kept:?}");
         for distance in [4_000, 20_000, 100_000, 700_000] {
             let wanted = 1_000_000 - distance;
             let before = kept.iter().find(|sequence| sequence.get() <= wanted).expect("one");
