@@ -38,6 +38,12 @@ impl Plant {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
+    /// Whether the text that it replaces stands in its file, once.
+    pub fn fits(&self, root: &Path) -> bool {
+        let text = fs::read_to_string(root.join(&self.file));
+        text.is_ok_and(|text| text.matches(&self.old).count() == 1)
+    }
+
     /// From its file.
     fn read(path: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::scope;
 
 use factlog::{
-    Aggregate, CommandError, Context, Draft, Engine, Events, IdempotencyWindow, SnapshotTrouble,
-    Snapshots, Start, State, StoredState, StreamKey, SuspensionCause,
+    Aggregate, CommandError, Context, Draft, Engine, Events, IdempotencyWindow, Key, Log,
+    SnapshotTrouble, Snapshots, Start, State, StoredState, StreamKey, StreamVersion,
+    SuspensionCause,
 };
+use factlog_codec::{Block, Sections, SnapshotHeader};
 use factlog_tests::{Random, scratch};
 
 use purse::*;
@@ -106,8 +108,14 @@ fn is_a_snapshot_of_one_sequence_while_there_are_commands() {
     assert!(during >= 2, "{taken:?}");
     same_as_cold(&engine, PURSES);
     engine.close().expect("closes");
-    // Each of them alone.
+    // Each of them has every stream at the version that it had then.
     let all = files(directory.path());
+    let log = options().open_read_only(directory.path()).expect("opens");
+    for file in &all {
+        versions_are_those_of_the_log(&fs::read(file).expect("readable"), &log);
+    }
+    drop(log);
+    // Each of them alone.
     let aside = scratch();
     for file in &all {
         fs::rename(file, aside.path().join(file.file_name().expect("a name"))).expect("aside");
@@ -123,6 +131,36 @@ fn is_a_snapshot_of_one_sequence_while_there_are_commands() {
         engine.close().expect("closes");
         fs::remove_file(file).expect("gone");
     }
+}
+
+/// Reads a snapshot as its format says, and counts events in the log.
+#[track_caller]
+fn versions_are_those_of_the_log(file: &[u8], log: &Log) {
+    let header = SnapshotHeader::decode(file, file.len() as u64).expect("a header");
+    let index = header.index(file).expect("an index");
+    let purses = Sections::new(index).map(|one| one.expect("good"));
+    let (number, section) =
+        purses.enumerate().find(|(_, section)| section.name == "purse").expect("there");
+    let mut checked = 0;
+    for block in &section.blocks {
+        let place = (block.offset, block.len);
+        let block = Block::verify(file, place, number as u16, header.place.sequence);
+        let block = block.expect("good");
+        for entry in (0..block.len()).map(|at| block.entry(at).expect("good")) {
+            let key = Key::from_ordered(entry.key).expect("a key");
+            let stream = StreamKey::new("purse", key).expect("a key");
+            // The event with which it came to this version, and the next one.
+            let at = |version: StreamVersion| {
+                let mut cursor = log.stream(&stream, version);
+                cursor.next_event().expect("readable").map(|event| event.sequence())
+            };
+            assert!(at(entry.version).is_some_and(|at| at <= header.place.sequence));
+            assert!(at(entry.version.next()).is_none_or(|at| at > header.place.sequence));
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, section.entries);
+    assert!(checked > 100, "{checked}");
 }
 
 #[test]
