@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use factlog::{
-    Aggregate, Client, Context, Durability, Engine, Events, Options, State, ThreadOptions,
-    WaitStrategy,
+    Aggregate, Client, Context, Durability, Engine, Events, Expected, LocalCommand, Meta, Options,
+    State, StreamKey, ThreadOptions, WaitStrategy,
 };
 
 /// Commands that wait for their answer.
@@ -151,6 +151,70 @@ fn rates(c: &mut Criterion) {
     group.finish();
 }
 
+/// Commands that are there already: decided by the thread that has the engine, in as few frames as
+/// they need; beside the same events appended by hand.
+fn local(c: &mut Criterion) {
+    const AT_ONCE: u64 = 512;
+    let mut group = c.benchmark_group("local-commands");
+    group.throughput(Throughput::Elements(1));
+    for (name, keys, idempotent) in [
+        ("1000-keys", 1_000, false),
+        ("1000000-keys", 1_000_000, false),
+        ("idempotency-keys", 1_000, true),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open(directory.path()).options(options()).aggregate::<Counter>();
+        let mut engine = engine.start_local().expect("an engine");
+        // All instances are there.
+        let all = (0..keys).map(|key| LocalCommand::new(key, Add { amount: 1 }));
+        engine.call_all::<Counter>(all, |verdict| drop(verdict.expect("accepted")));
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| {
+                let began = Instant::now();
+                let mut done = 0;
+                while done < count {
+                    let end = (done + AT_ONCE).min(count);
+                    let commands = (done..end).map(|number| {
+                        let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % keys;
+                        let one = LocalCommand::new(key, Add { amount: number });
+                        if idempotent { one.idempotency_key(fresh().to_le_bytes()) } else { one }
+                    });
+                    let mut accepted = 0;
+                    engine.call_all::<Counter>(commands, |verdict| {
+                        accepted += verdict.expect("accepted").events;
+                    });
+                    assert_eq!(accepted, end - done);
+                    done = end;
+                }
+                began.elapsed()
+            });
+        });
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = options().open(directory.path()).expect("opens");
+    group.bench_function("bare-appends-to-1000-streams", |bencher| {
+        let streams: Vec<_> =
+            (0..1_000_u64).map(|key| StreamKey::new("counter", key).expect("a key")).collect();
+        bencher.iter_custom(|count| {
+            let began = Instant::now();
+            let mut done = 0;
+            while done < count {
+                let end = (done + AT_ONCE).min(count);
+                let mut transaction = writer.begin().expect("room");
+                for number in done..end {
+                    let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000;
+                    let meta = Meta::new().stream(&streams[key as usize], Expected::Any);
+                    transaction.append_with(&Added { amount: number }, meta).expect("appended");
+                }
+                transaction.commit().expect("committed");
+                done = end;
+            }
+            began.elapsed()
+        });
+    });
+    group.finish();
+}
+
 fn round_trip(c: &mut Criterion) {
     let mut group = c.benchmark_group("command-round-trip");
     for (name, idle) in [("park", WaitStrategy::Park), ("spin", WaitStrategy::Spin)] {
@@ -163,5 +227,5 @@ fn round_trip(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rates, round_trip);
+criterion_group!(benches, rates, local, round_trip);
 criterion_main!(benches);

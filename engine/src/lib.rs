@@ -47,8 +47,8 @@ mod sync;
 
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, Events, Failure, IdempotencyWindow, Pending, Restart, SendError, Sending,
-    Snapshots,
+    EngineError, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, Pending, Restart,
+    SendError, Sending, Snapshots,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;

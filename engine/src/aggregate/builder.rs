@@ -11,6 +11,8 @@ use super::batch::Desk;
 use super::client::Client;
 use super::decide::Aggregate;
 use super::engine::Engine;
+use super::local::LocalEngine;
+use super::slot::Asked;
 use super::snapshots::{Restart, Snapshots, Taker};
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
@@ -90,6 +92,14 @@ pub struct EngineBuilder {
     twice: Option<&'static str>,
 }
 
+/// Everything that an engine needs.
+struct Ready {
+    core: Core,
+    kinds: HashMap<TypeId, u16>,
+    restart: Restart,
+    snapshot: Option<Arc<Snapshot>>,
+}
+
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder").field("directory", &self.directory).finish_non_exhaustive()
@@ -159,7 +169,33 @@ impl EngineBuilder {
     /// # Errors
     ///
     /// See [`EngineError`].
-    pub fn start(mut self) -> Result<Engine, EngineError> {
+    pub fn start(self) -> Result<Engine, EngineError> {
+        let queue = Arc::new(Handover::new(self.thread.queue));
+        let (idle, directory) = (self.thread.idle, self.directory.clone());
+        let Ready { core, kinds, restart, snapshot } = self.ready(Arc::clone(&queue))?;
+        let (log, kinds) = (core.log.clone(), Arc::new(kinds));
+        let client = Client { queue: Arc::clone(&queue), kinds, log };
+        let run = move || core.serve(&queue, idle);
+        let thread = std::thread::Builder::new().name("factlog-engine".into()).spawn(run);
+        let thread = thread.map_err(|source| {
+            EngineError::Io(IoError::new("start a thread for", &directory, source))
+        })?;
+        Ok(Engine { client, restart, snapshot, thread: Some(thread) })
+    }
+
+    /// The same without a thread: whoever has the engine decides.
+    ///
+    /// # Errors
+    ///
+    /// See [`EngineError`].
+    pub fn start_local(self) -> Result<LocalEngine, EngineError> {
+        // Nobody hands over anything.
+        let Ready { core, kinds, restart, .. } = self.ready(Arc::new(Handover::new(1)))?;
+        Ok(LocalEngine::new(core, kinds, restart))
+    }
+
+    /// Opens the log, and folds what is in it.
+    fn ready(mut self, queue: Arc<Handover<Asked>>) -> Result<Ready, EngineError> {
         if cfg!(panic = "abort") {
             return Err(EngineError::Abort);
         }
@@ -197,21 +233,12 @@ impl EngineBuilder {
         report_suspensions(&mut writer, &self.images, &log, &told);
         self.images.next = writer.next_sequence();
 
-        let queue = Arc::new(Handover::new(self.thread.queue));
-        let client =
-            Client { queue: Arc::clone(&queue), kinds: Arc::new(self.kinds), log: log.clone() };
         let desk = Desk::new(self.record, seed(other));
         let last = restart.snapshot.unwrap_or_default();
-        let taker = Taker::new(self.snapshots, last, Arc::clone(&queue));
+        let taker = Taker::new(self.snapshots, last, queue);
         let core =
             Core { writer, log, images: self.images, window, desk, durability, taker, lost: None };
-        let idle = self.thread.idle;
-        let run = move || core.serve(&queue, idle);
-        let thread = std::thread::Builder::new().name("factlog-engine".into()).spawn(run);
-        let thread = thread.map_err(|source| {
-            EngineError::Io(IoError::new("start a thread for", &self.directory, source))
-        })?;
-        Ok(Engine { client, restart, snapshot, thread: Some(thread) })
+        Ok(Ready { core, kinds: self.kinds, restart, snapshot })
     }
 
     /// Begins with the newest snapshot that will do, if there is one.

@@ -12,6 +12,7 @@
 //! - `snapshots`: when snapshots are taken, and the one that is being taken
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
+//! - `local`: an engine without a thread of its own
 //! - `client`, `sending`: sending commands and asking, from any thread
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
 
@@ -21,6 +22,7 @@ mod client;
 mod decide;
 mod deciding;
 mod engine;
+mod local;
 mod prepared;
 mod receipt;
 mod sending;
@@ -33,6 +35,7 @@ pub use builder::{EngineBuilder, EngineError};
 pub use client::{AskError, Client};
 pub use decide::{Aggregate, Context, Events};
 pub use engine::Engine;
+pub use local::{LocalCommand, LocalEngine};
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
 pub use sending::Sending;
 pub use slot::Pending;

@@ -35,6 +35,31 @@ pub(super) enum Fate {
     Lost,
 }
 
+impl Fate {
+    /// What becomes of a command that stood in the frame, if it was decided.
+    #[inline]
+    pub(super) fn settle<A: Aggregate>(&self, decided: Option<Verdict<A>>) -> Verdict<A> {
+        let failed = |failure| Err(CommandError::Failed(failure));
+        match (self, decided) {
+            (Self::Published { durable }, Some(Ok(accepted))) => {
+                Ok(Accepted { durable: *durable, ..accepted })
+            }
+            (Self::Published { .. }, Some(Err(error))) => Err(error),
+            (Self::NotDurable(error), Some(Ok(_))) => {
+                failed(Failure::NotDurable(Arc::clone(error)))
+            }
+            (Self::NotDurable(_), Some(Err(error))) => Err(error),
+            (Self::Refused(error), _) => failed(Failure::Append(Arc::clone(error))),
+            (Self::Stopped(error), _) => failed(Failure::Stopped(Arc::clone(error))),
+            (Self::Panicked(said), _) => failed(Failure::Panicked(said.clone())),
+            (Self::Unreadable(why), _) => failed(Failure::Unreadable(why.clone())),
+            (Self::Lost, _) | (Self::Published { .. } | Self::NotDurable(_), None) => {
+                failed(Failure::Abandoned)
+            }
+        }
+    }
+}
+
 /// What is asked of the thread.
 pub(super) trait Request: Send + Sync {
     /// Into the frame; whether it could be.
@@ -153,24 +178,7 @@ impl<A: Aggregate> Request for Slot<A> {
 
     fn answer(&self, fate: &Fate) {
         let decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let failed = |failure| Err(CommandError::Failed(failure));
-        self.told.leave(match (fate, decided) {
-            (Fate::Published { durable }, Some(Ok(accepted))) => {
-                Ok(Accepted { durable: *durable, ..accepted })
-            }
-            (Fate::Published { .. }, Some(Err(error))) => Err(error),
-            (Fate::NotDurable(error), Some(Ok(_))) => {
-                failed(Failure::NotDurable(Arc::clone(error)))
-            }
-            (Fate::NotDurable(_), Some(Err(error))) => Err(error),
-            (Fate::Refused(error), _) => failed(Failure::Append(Arc::clone(error))),
-            (Fate::Stopped(error), _) => failed(Failure::Stopped(Arc::clone(error))),
-            (Fate::Panicked(said), _) => failed(Failure::Panicked(said.clone())),
-            (Fate::Unreadable(why), _) => failed(Failure::Unreadable(why.clone())),
-            (Fate::Lost, _) | (Fate::Published { .. } | Fate::NotDurable(_), None) => {
-                failed(Failure::Abandoned)
-            }
-        });
+        self.told.leave(fate.settle::<A>(decided));
     }
 }
 

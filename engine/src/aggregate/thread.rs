@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use factlog_codec::Sequence;
 
-use super::batch::{Batch, Desk};
+use super::batch::{Attempt, Batch, Desk, Verdict};
+use super::decide::Aggregate;
+use super::local::LocalCommand;
 use super::slot::{Asked, Fate, Request, Wish};
 use super::snapshots::Taker;
 use super::window::Window;
@@ -37,12 +39,27 @@ pub(super) struct Core {
 
 /// A frame that was filled, and what came of it.
 struct Filled {
-    committed: std::thread::Result<Result<Receipt, Arc<IoError>>>,
+    committed: Committed,
     left: Option<Asked>,
+}
+
+/// A frame that was closed.
+struct Committed {
+    receipt: std::thread::Result<Result<Receipt, Arc<IoError>>>,
     spoiled: Vec<Route>,
     raw: bool,
     /// The sequence behind it.
     next: Sequence,
+}
+
+impl Committed {
+    #[inline]
+    fn of(batch: Batch<'_>) -> Self {
+        let Batch { transaction, spoiled, raw, .. } = batch;
+        let next = transaction.next_sequence();
+        let receipt = catch_unwind(AssertUnwindSafe(|| transaction.commit_visible()));
+        Self { receipt, spoiled, raw, next }
+    }
 }
 
 impl Core {
@@ -121,44 +138,15 @@ impl Core {
         next: Asked,
         asked: &mut Vec<Asked>,
     ) -> Option<Asked> {
-        // A clock of the user's may panic.
-        let ready = catch_unwind(AssertUnwindSafe(|| {
-            self.writer.make_room()?;
-            Ok(self.writer.now())
-        }));
-        let now = match ready {
-            Ok(Ok(now)) => now,
-            Ok(Err(AppendError::Poisoned(error))) => {
-                return refuse(queue, next, &Fate::Stopped(error));
-            }
-            Ok(Err(error)) => return refuse(queue, next, &Fate::Refused(Arc::new(error))),
-            Err(panic) => return refuse(queue, next, &Fate::Panicked(message(&*panic))),
+        let now = match self.ready() {
+            Ok(now) => now,
+            Err(fate) => return refuse(queue, next, &fate),
         };
         let filled = match self.fill(queue, next, now, asked) {
             Ok(filled) => filled,
             Err((next, error)) => return refuse(queue, next, &Fate::Refused(Arc::new(error))),
         };
-        let fate = match filled.committed {
-            Ok(Ok(_)) => {
-                self.window.keep();
-                if filled.raw {
-                    self.catch_up();
-                }
-                self.images.next = filled.next;
-                self.publish()
-            }
-            Ok(Err(error)) => {
-                self.start_over();
-                Fate::Stopped(error)
-            }
-            Err(panic) => {
-                self.start_over();
-                Fate::Panicked(message(&*panic))
-            }
-        };
-        for route in filled.spoiled {
-            refold(&mut self.images, &self.log, route);
-        }
+        let fate = self.settle(filled.committed);
         asked.drain(..).for_each(|asked| asked.answer(&fate));
         filled.left
     }
@@ -199,10 +187,91 @@ impl Core {
         }
         // Whoever waits for room can go on while the frame is being closed.
         queue.made_room();
-        let Batch { transaction, spoiled, raw, .. } = batch;
-        let next = transaction.next_sequence();
-        let committed = catch_unwind(AssertUnwindSafe(|| transaction.commit_visible()));
-        Ok(Filled { committed, left, spoiled, raw, next })
+        Ok(Filled { committed: Committed::of(batch), left })
+    }
+
+    /// A frame of commands of one aggregate that are there already: `first`, and `more` until it has
+    /// enough. What became of each goes to `decided`; gives the one that it had no room for.
+    pub(super) fn frame_of<A: Aggregate>(
+        &mut self,
+        kind: u16,
+        first: LocalCommand<A>,
+        more: &mut impl Iterator<Item = LocalCommand<A>>,
+        decided: &mut Vec<Verdict<A>>,
+    ) -> (Fate, Option<LocalCommand<A>>) {
+        let now = match self.ready() {
+            Ok(now) => now,
+            Err(fate) => return (fate, None),
+        };
+        let Self { writer, images, window, desk, .. } = self;
+        let transaction = match writer.begin() {
+            Ok(transaction) => transaction,
+            Err(error) => return (Fate::Refused(Arc::new(error)), None),
+        };
+        let (spoiled, raw) = (Vec::new(), false);
+        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
+        let (mut left, mut next) = (None, Some(first));
+        while let Some(one) = next.take() {
+            match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
+                Attempt::Later => {
+                    left = Some(one);
+                    break;
+                }
+                Attempt::Done(verdict) => decided.push(verdict),
+            }
+            let enough = batch.transaction.bytes() >= ENOUGH_BYTES
+                || decided.len() >= ENOUGH
+                || !batch.spoiled.is_empty();
+            if !enough {
+                next = more.next();
+            }
+        }
+        let committed = Committed::of(batch);
+        (self.settle(committed), left)
+    }
+
+    /// Has room for a frame; the time that decisions are told.
+    #[inline]
+    fn ready(&mut self) -> Result<u64, Fate> {
+        // A clock of the user's may panic.
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            self.writer.make_room()?;
+            Ok(self.writer.now())
+        }));
+        match ready {
+            Ok(Ok(now)) => Ok(now),
+            Ok(Err(AppendError::Poisoned(error))) => Err(Fate::Stopped(error)),
+            Ok(Err(error)) => Err(Fate::Refused(Arc::new(error))),
+            Err(panic) => Err(Fate::Panicked(message(&*panic))),
+        }
+    }
+
+    /// After a frame was closed: the images are those of the log again.
+    #[inline]
+    fn settle(&mut self, committed: Committed) -> Fate {
+        let Committed { receipt, spoiled, raw, next } = committed;
+        let fate = match receipt {
+            Ok(Ok(_)) => {
+                self.window.keep();
+                if raw {
+                    self.catch_up();
+                }
+                self.images.next = next;
+                self.publish()
+            }
+            Ok(Err(error)) => {
+                self.start_over();
+                Fate::Stopped(error)
+            }
+            Err(panic) => {
+                self.start_over();
+                Fate::Panicked(message(&*panic))
+            }
+        };
+        for route in spoiled {
+            refold(&mut self.images, &self.log, route);
+        }
+        fate
     }
 
     /// After a frame is visible: durable, if that is promised.

@@ -1,0 +1,189 @@
+//! An engine without a thread of its own: whoever has it decides.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+
+use factlog_codec::Sequence;
+
+use super::batch::{Verdict, With};
+use super::decide::Aggregate;
+use super::receipt::{CommandError, Failure};
+use super::slot::Fate;
+use super::snapshots::Restart;
+use super::thread::Core;
+use crate::image::{IntoKey, State, Suspension, Unseen};
+use crate::log::{Log, SyncError};
+
+/// A command for an instance, with what it has beside itself.
+#[derive(Debug)]
+pub struct LocalCommand<A: Aggregate> {
+    pub(super) key: A::Key,
+    pub(super) command: A::Command,
+    pub(super) with: With,
+}
+
+impl<A: Aggregate> LocalCommand<A> {
+    /// A command for an instance.
+    pub fn new(key: impl IntoKey<A::Key>, command: impl Into<A::Command>) -> Self {
+        Self { key: key.into_key(), command: command.into(), with: With::default() }
+    }
+
+    /// As [`Sending::idempotency_key`](crate::Sending::idempotency_key).
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.with.key = Some(key.as_ref().into());
+        self
+    }
+
+    /// The event in the log that caused it.
+    #[must_use]
+    pub const fn cause(mut self, sequence: Sequence) -> Self {
+        self.with.cause = Some(sequence);
+        self
+    }
+
+    /// The event at the root of its conversation.
+    #[must_use]
+    pub const fn correlation(mut self, sequence: Sequence) -> Self {
+        self.with.correlation = Some(sequence);
+        self
+    }
+}
+
+/// An engine in the thread that has it: no queue, no other thread that decides, nothing to wait for.
+///
+/// For programs that already have one thread through which everything goes. Commands are decided,
+/// staged and folded as by an [`Engine`](crate::Engine); [`LocalEngine::call_all`] puts many of them
+/// into one frame. It takes no snapshots, and begins with those that an `Engine` has taken.
+pub struct LocalEngine {
+    core: Core,
+    kinds: HashMap<TypeId, u16>,
+    restart: Restart,
+}
+
+impl fmt::Debug for LocalEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalEngine")
+            .field("log", &self.core.log.directory())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LocalEngine {
+    pub(super) fn new(core: Core, kinds: HashMap<TypeId, u16>, restart: Restart) -> Self {
+        Self { core, kinds, restart }
+    }
+
+    /// The log, for readers.
+    pub fn log(&self) -> &Log {
+        &self.core.log
+    }
+
+    /// What it began with.
+    pub fn restart(&self) -> &Restart {
+        &self.restart
+    }
+
+    fn kind<S: State>(&self) -> u16 {
+        match self.kinds.get(&TypeId::of::<S>()) {
+            Some(kind) => *kind,
+            None => panic!("the engine does not hold `{}`: add it before it starts", S::NAME),
+        }
+    }
+
+    /// Decides one command, in a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// The command led to nothing; see [`CommandError`].
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not hold this aggregate.
+    pub fn call<A: Aggregate>(
+        &mut self,
+        key: impl IntoKey<A::Key>,
+        command: impl Into<A::Command>,
+    ) -> Verdict<A> {
+        let mut answer = None;
+        let one = LocalCommand::new(key, command);
+        self.call_all::<A>([one], |verdict| answer = Some(verdict));
+        answer.unwrap_or(Err(CommandError::Failed(Failure::Abandoned)))
+    }
+
+    /// Decides commands one after the other, each on the state that all before it have left, in as
+    /// few frames as they need. `answer` is given what became of each, in their order, once its frame is
+    /// visible (and durable, if that is promised).
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not hold this aggregate; or what `answer` panics with.
+    pub fn call_all<A: Aggregate>(
+        &mut self,
+        commands: impl IntoIterator<Item = LocalCommand<A>>,
+        mut answer: impl FnMut(Verdict<A>),
+    ) {
+        let kind = self.kind::<A>();
+        let mut commands = commands.into_iter();
+        let (mut left, mut decided) = (None, Vec::new());
+        loop {
+            let Some(first) = left.take().or_else(|| commands.next()) else { return };
+            let fate = match &self.core.lost {
+                Some(why) => Fate::Unreadable(why.clone()),
+                None => {
+                    let (fate, rest) =
+                        self.core.frame_of::<A>(kind, first, &mut commands, &mut decided);
+                    left = rest;
+                    fate
+                }
+            };
+            if decided.is_empty() {
+                // The frame could not be begun.
+                answer(fate.settle::<A>(None));
+            }
+            for verdict in decided.drain(..) {
+                answer(fate.settle::<A>(Some(verdict)));
+            }
+        }
+    }
+
+    /// Looks at the state of one instance; at the default if it has no event.
+    ///
+    /// # Errors
+    ///
+    /// The instance is suspended: why.
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not hold this kind of state.
+    pub fn look<S: State, T>(
+        &mut self,
+        key: impl IntoKey<S::Key>,
+        look: impl FnOnce(&S) -> T,
+    ) -> Result<T, Suspension> {
+        let (kind, key) = (self.kind::<S>(), key.into_key());
+        self.core.images.ready::<S>(kind, &key);
+        let found = self.core.images.get::<S>(kind).map(|all| all.look(&key));
+        match found {
+            Some(Err(Unseen::Suspended(why))) => Err(why),
+            Some(Ok(state)) => Ok(look(state)),
+            // It was made ready above.
+            Some(Err(Unseen::Stored)) | None => Ok(look(&S::default())),
+        }
+    }
+
+    /// Makes everything durable, and closes the log.
+    ///
+    /// # Errors
+    ///
+    /// Not everything may be durable, or it could not be noted.
+    pub fn close(self) -> Result<(), SyncError> {
+        self.core.writer.close()
+    }
+
+    /// The sequence of the last event.
+    pub fn last(&self) -> Sequence {
+        self.core.log.visible().0
+    }
+}
