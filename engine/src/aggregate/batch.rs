@@ -156,8 +156,8 @@ impl Batch<'_> {
         }
 
         self.images.ready::<A>(kind, key);
-        let name = match self.name_of::<A>(kind, key) {
-            Ok(name) => name,
+        let (at, name) = match self.find::<A>(kind, key) {
+            Ok(found) => found,
             Err(verdict) => return Attempt::Done(verdict),
         };
         if let Some(conflict) = prepared.and_then(|prepared| self.conflict(&prepared.basis)) {
@@ -177,7 +177,7 @@ impl Batch<'_> {
         };
         self.desk.random = self.desk.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let point = self.transaction.savepoint();
-        let mut deciding = Deciding::<A> { batch: self, asked, name, item, recorded };
+        let mut deciding = Deciding::<A> { batch: self, asked, at, name, item, recorded };
         let staged = match deciding.run() {
             Ok(staged) => staged,
             Err(said) => {
@@ -231,26 +231,42 @@ impl Batch<'_> {
         })
     }
 
-    /// The stream of an instance that has no event yet.
-    fn name_of<A: Aggregate>(
-        &self,
-        kind: u16,
-        key: &A::Key,
-    ) -> Result<Option<StreamKey>, Verdict<A>> {
-        let Some(instances) = self.images.get::<A>(kind) else { return Ok(None) };
-        if let Some(at) = instances.find(key) {
-            if let Some(why) = instances.suspension(at) {
+    /// Where an instance is, and its stream if it has no event yet.
+    #[inline]
+    fn find<A: Aggregate>(&self, kind: u16, key: &A::Key) -> Result<Found, Verdict<A>> {
+        let Some(instances) = self.images.get::<A>(kind) else { return Ok((None, None)) };
+        let at = instances.find(key);
+        if let Some(at) = at
+            && let Some(one) = instances.get(at)
+        {
+            if one.suspended
+                && let Some(why) = instances.suspension(at)
+            {
                 return Err(Err(CommandError::Suspended(why.clone())));
             }
             // The number of one without events may be that of a stream that came to nothing.
-            if instances.get(at).is_some_and(|one| one.version != StreamVersion::NONE) {
-                return Ok(None);
+            if one.version != StreamVersion::NONE {
+                return Ok((Some(at), None));
             }
         }
         let name = StreamKey::new(A::NAME, key.to_key());
-        name.map(Some).map_err(|error| Err(CommandError::Failed(Failure::Key(error))))
+        let name = name.map_err(|error| Err(CommandError::Failed(Failure::Key(error))))?;
+        Ok((at, Some(name)))
+    }
+
+    /// Touches what a command will need, so that many are waited for at once, and not one after the
+    /// other.
+    #[inline]
+    pub(super) fn warm<A: Aggregate>(&self, kind: u16, key: &A::Key) {
+        let instances = self.images.get::<A>(kind);
+        if let Some(one) = instances.and_then(|all| all.get(all.find(key)?)) {
+            self.transaction.warm(one.stream);
+        }
     }
 }
+
+/// Where an instance is, and its stream if it has no event yet.
+type Found = (Option<u32>, Option<StreamKey>);
 
 /// The answer to a command that was sent before.
 fn answer_again<A: Aggregate>(known: &Remembered, digest: u64) -> Verdict<A> {

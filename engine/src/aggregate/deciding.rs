@@ -20,6 +20,8 @@ const MAX_CAUSE: usize = 1000;
 pub(super) struct Deciding<'d, 'b, A: Aggregate> {
     pub(super) batch: &'d mut Batch<'b>,
     pub(super) asked: Asked<'d, A>,
+    /// Where its instance is, if it is there.
+    pub(super) at: Option<u32>,
     /// The stream, if its instance has no event yet.
     pub(super) name: Option<StreamKey>,
     pub(super) item: CommandItem<'d>,
@@ -64,7 +66,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         let Some(instances) = images.get::<A>(kind) else {
             return Err(Box::new("the aggregate is not there"));
         };
-        let found = instances.find(key).and_then(|at| instances.get(at));
+        let found = self.at.and_then(|at| instances.get(at));
         let (state, version) = match found {
             Some(found) => (&found.state, found.version),
             None => (&instances.blank, StreamVersion::NONE),
@@ -127,12 +129,12 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         events: &[A::Event],
         further: &[(usize, StreamKey)],
     ) -> Result<(), AppendError> {
-        let Asked { kind, key, with, .. } = self.asked;
+        let Asked { kind, with, .. } = self.asked;
         let mut meta = match &self.name {
             Some(name) => Meta::new().stream(name, Expected::Any),
             None => {
                 let instances = self.batch.images.get::<A>(kind);
-                let found = instances.and_then(|all| all.get(all.find(key)?));
+                let found = instances.and_then(|all| all.get(self.at?));
                 Meta::new().numbered(found.map(|found| found.stream).unwrap_or_default())
             }
         };
@@ -169,7 +171,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         let Some(instances) = self.batch.images.get_mut::<A>(kind) else {
             return Ok(StreamVersion::NONE);
         };
-        let at = instances.find(key);
+        let at = self.at;
         if let Some(at) = at {
             instances.before_change(at);
         }
@@ -252,14 +254,13 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
     fn put_item(&mut self, reply: &[u8]) -> Result<(), AppendError> {
         let item = CommandItem { reply, ..self.item };
         let of = self.batch.desk.record.then(|| self.asked.command.event_type());
-        let named = match &self.name {
-            Some(name) => name,
-            None => {
-                let name = StreamKey::new(A::NAME, self.asked.key.to_key());
-                &name.map_err(AppendError::Stream)?
-            }
+        let instances = self.batch.images.get::<A>(self.asked.kind);
+        let known = instances.and_then(|all| all.get(self.at?)).map(|one| one.stream);
+        let stream = match (&self.name, known) {
+            (Some(name), _) => Err(name),
+            (None, number) => Ok(number.unwrap_or_default()),
         };
-        self.batch.transaction.put_command(Some(named), of, &item)?;
+        self.batch.transaction.put_command(stream, of, &item)?;
         self.batch.window.remember(&item, self.item.now);
         Ok(())
     }
@@ -303,19 +304,25 @@ fn fold_all<'i>(
 
 /// Instances that a command has folded into, and the versions that they were at.
 #[derive(Default)]
-struct Touched(Vec<(Route, StreamVersion)>);
+struct Touched {
+    first: Option<(Route, StreamVersion)>,
+    more: Vec<(Route, StreamVersion)>,
+}
 
 impl Touched {
     fn note(&mut self, route: Route, version: StreamVersion) {
-        if !self.0.iter().any(|(noted, _)| *noted == route) {
-            self.0.push((route, version));
+        let noted = self.first.iter().chain(&self.more).any(|(noted, _)| *noted == route);
+        match self.first {
+            None => self.first = Some((route, version)),
+            Some(_) if !noted => self.more.push((route, version)),
+            Some(_) => {}
         }
     }
 
     /// The command came to nothing: those that had no event have none, the others are folded anew.
     #[cold]
     fn spoil(self, batch: &mut Batch<'_>) {
-        for (route, version) in self.0 {
+        for (route, version) in self.first.into_iter().chain(self.more) {
             if version == StreamVersion::NONE {
                 batch.images.forget(route);
             } else {

@@ -1,7 +1,7 @@
 //! An engine without a thread of its own: whoever has it decides.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use factlog_codec::Sequence;
@@ -11,7 +11,7 @@ use super::decide::Aggregate;
 use super::receipt::{CommandError, Failure};
 use super::slot::Fate;
 use super::snapshots::Restart;
-use super::thread::Core;
+use super::thread::{Core, WARM};
 use crate::image::{IntoKey, State, Suspension, Unseen};
 use crate::log::{Log, SyncError};
 
@@ -126,20 +126,21 @@ impl LocalEngine {
     ) {
         let kind = self.kind::<A>();
         let mut commands = commands.into_iter();
-        let (mut left, mut decided) = (None, Vec::new());
+        let (mut waiting, mut decided) = (VecDeque::new(), Vec::new());
         loop {
-            let Some(first) = left.take().or_else(|| commands.next()) else { return };
+            if waiting.is_empty() {
+                waiting.extend(commands.by_ref().take(WARM));
+            }
+            if waiting.is_empty() {
+                return;
+            }
             let fate = match &self.core.lost {
                 Some(why) => Fate::Unreadable(why.clone()),
-                None => {
-                    let (fate, rest) =
-                        self.core.frame_of::<A>(kind, first, &mut commands, &mut decided);
-                    left = rest;
-                    fate
-                }
+                None => self.core.frame_of::<A>(kind, &mut waiting, &mut commands, &mut decided),
             };
             if decided.is_empty() {
                 // The frame could not be begun.
+                waiting.pop_front();
                 answer(fate.settle::<A>(None));
             }
             for verdict in decided.drain(..) {

@@ -1,6 +1,7 @@
 //! The thread that owns log and image: it drains what is there into one frame, publishes once, and
 //! answers.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -23,6 +24,9 @@ use crate::sync::Arc;
 const ENOUGH_BYTES: usize = 64 << 10;
 /// Nor once it has so many of them.
 const ENOUGH: usize = 4096;
+
+/// Commands that are looked at before the first of them is decided.
+pub(super) const WARM: usize = 32;
 
 /// Everything that the thread owns.
 pub(super) struct Core {
@@ -190,44 +194,47 @@ impl Core {
         Ok(Filled { committed: Committed::of(batch), left })
     }
 
-    /// A frame of commands of one aggregate that are there already: `first`, and `more` until it has
-    /// enough. What became of each goes to `decided`; gives the one that it had no room for.
+    /// A frame of commands of one aggregate that are there already: those that wait, and `more` until
+    /// it has enough. What became of each goes to `decided`; those that it had no room for wait on.
     pub(super) fn frame_of<A: Aggregate>(
         &mut self,
         kind: u16,
-        first: LocalCommand<A>,
+        waiting: &mut VecDeque<LocalCommand<A>>,
         more: &mut impl Iterator<Item = LocalCommand<A>>,
         decided: &mut Vec<Verdict<A>>,
-    ) -> (Fate, Option<LocalCommand<A>>) {
+    ) -> Fate {
         let now = match self.ready() {
             Ok(now) => now,
-            Err(fate) => return (fate, None),
+            Err(fate) => return fate,
         };
         let Self { writer, images, window, desk, .. } = self;
         let transaction = match writer.begin() {
             Ok(transaction) => transaction,
-            Err(error) => return (Fate::Refused(Arc::new(error)), None),
+            Err(error) => return Fate::Refused(Arc::new(error)),
         };
         let (spoiled, raw) = (Vec::new(), false);
         let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
-        let (mut left, mut next) = (None, Some(first));
-        while let Some(one) = next.take() {
+        waiting.iter().for_each(|one| batch.warm::<A>(kind, &one.key));
+        loop {
+            if waiting.is_empty() {
+                waiting.extend(more.take(WARM));
+                waiting.iter().for_each(|one| batch.warm::<A>(kind, &one.key));
+            }
+            let Some(one) = waiting.front() else { break };
             match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
-                Attempt::Later => {
-                    left = Some(one);
-                    break;
-                }
+                Attempt::Later => break,
                 Attempt::Done(verdict) => decided.push(verdict),
             }
-            let enough = batch.transaction.bytes() >= ENOUGH_BYTES
+            waiting.pop_front();
+            if batch.transaction.bytes() >= ENOUGH_BYTES
                 || decided.len() >= ENOUGH
-                || !batch.spoiled.is_empty();
-            if !enough {
-                next = more.next();
+                || !batch.spoiled.is_empty()
+            {
+                break;
             }
         }
         let committed = Committed::of(batch);
-        (self.settle(committed), left)
+        self.settle(committed)
     }
 
     /// Has room for a frame; the time that decisions are told.

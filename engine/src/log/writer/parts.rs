@@ -2,7 +2,7 @@
 
 use factlog_codec::layout::FRAME_HEADER;
 use factlog_codec::{
-    Item, ItemFlags, ItemHeader, ItemKind, Items, Sequence, StreamKey, StreamVersion,
+    Item, ItemFlags, ItemHeader, ItemKind, Items, Sequence, StreamKey, StreamNumber, StreamVersion,
 };
 
 use super::Transaction;
@@ -50,6 +50,13 @@ impl Transaction<'_> {
             }
         }
         events as u64
+    }
+
+    /// Touches what an event of this stream will need.
+    #[inline]
+    pub(crate) fn warm(&self, stream: StreamNumber) {
+        std::hint::black_box(self.writer.stage.head(stream).version);
+        std::hint::black_box(self.writer.shared.streams.head(stream).0);
     }
 
     /// Bytes of the frame so far.

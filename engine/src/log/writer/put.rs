@@ -185,11 +185,12 @@ impl Transaction<'_> {
         Ok(&links[..streams.len()])
     }
 
-    /// Puts what became of a command behind its events. It is recorded in full if `command` is an
+    /// Puts what became of a command behind its events: of the stream with this number, or with this
+    /// key where it may have none yet. It is recorded in full if `command` is an
     /// archive of type `of`.
     pub(crate) fn put_command(
         &mut self,
-        stream: Option<&StreamKey>,
+        stream: Result<StreamNumber, &StreamKey>,
         of: Option<&EventType>,
         command: &CommandItem<'_>,
     ) -> Result<(), AppendError> {
@@ -206,7 +207,7 @@ impl Transaction<'_> {
 
     fn try_put_command(
         &mut self,
-        stream: Option<&StreamKey>,
+        stream: Result<StreamNumber, &StreamKey>,
         of: Option<&EventType>,
         command: &CommandItem<'_>,
     ) -> Result<(), AppendError> {
@@ -216,8 +217,8 @@ impl Transaction<'_> {
             Some((of, None)) => self.find_or_add_type(of)?,
         };
         let stream = match stream {
-            None => StreamNumber::NONE,
-            Some(name) => match self.writer.stage.find_stream(&self.writer.shared, name) {
+            Ok(number) => number,
+            Err(name) => match self.writer.stage.find_stream(&self.writer.shared, name) {
                 Some(number) => number,
                 None => self.put_stream(name)?,
             },
