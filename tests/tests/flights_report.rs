@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use args::{ArgError, Args, Parsed, Policy};
 use input::StepKind;
 use latency::Latency;
-use report::Report;
+use report::{Decided, Report};
 use serde_json::{Value, json};
 use views::{
     AircraftPlaces, AirportBoard, CarrierDelays, Fact, FactKind, Place, RECENT, Totals, What,
@@ -72,6 +72,12 @@ impl Views {
             replay_events_per_second: 1_234_567.8,
             log_bytes: 10_000_000,
             live_equals_replay: true,
+            decided: Decided {
+                accepted: 80_473,
+                rejected: [("aircraft-in-the-air".to_owned(), 9), ("not-departed".to_owned(), 9)]
+                    .into(),
+                per_second: 350_000.4,
+            },
             notes: (0..9).map(|n| format!("note {n}")).collect(),
         }
     }
@@ -206,6 +212,8 @@ fn does_the_json_have_its_keys_and_no_others() {
         "visible_to_durable_max_us": null, "visible_to_durable_resolution_us": 1000,
         "replay_events_per_second": 1234568.0,
         "log_bytes": 10000000, "live_equals_replay": true,
+        "accepted": 80473, "rejected": {"aircraft-in-the-air": 9, "not-departed": 9},
+        "commands_per_second": 350000.0,
     });
     assert_eq!(object, expected);
     let rated = Report {
@@ -221,6 +229,8 @@ fn does_the_json_have_its_keys_and_no_others() {
         "12 us, of 99 in 100 at most 4,568 us",
         "submit to answer    1, p99 2,346, max 1,234,568 us (group)",
         "visible to durable  200, p99 301, max 12,346 us (by 1 ms)",
+        "as commands         80,473 accepted, 350,000 commands/s",
+        "refused             9 aircraft-in-the-air, 9 not-departed",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
@@ -245,7 +255,7 @@ fn does_the_page_fit_a_terminal() {
     let views = Views::january();
     let page = views.report().to_page();
     fits_a_terminal(&page);
-    for part in ["27,004 flights", "and 8 more carriers", "1,234,568 events/s", "and 4 more notes"]
+    for part in ["27,004 flights", "and 8 more carriers", "1,234,568 events/s", "and 6 more notes"]
     {
         assert!(page.contains(part), "{part} in {page}");
     }

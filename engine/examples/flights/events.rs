@@ -16,6 +16,19 @@ pub(crate) struct FlightId {
     pub(crate) tail: Option<String>,
 }
 
+impl FlightId {
+    /// Which flight of the input.
+    pub(crate) fn of(flight: &Flight) -> Self {
+        Self {
+            carrier: flight.carrier.as_str().into(),
+            number: flight.number,
+            origin: flight.origin.as_str().into(),
+            dest: flight.dest.as_str().into(),
+            tail: flight.tail.as_ref().map(|tail| tail.as_str().into()),
+        }
+    }
+}
+
 /// A flight was put on the timetable.
 #[factlog::event(name = "flight-scheduled", version = 1)]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +86,7 @@ pub(crate) enum FlightFact {
 impl FlightFact {
     /// The fact that a step of the input says.
     pub(crate) fn of(step: &Step, flight: &Flight) -> Self {
-        let at = step.at;
-        let id = FlightId {
-            carrier: flight.carrier.as_str().into(),
-            number: flight.number,
-            origin: flight.origin.as_str().into(),
-            dest: flight.dest.as_str().into(),
-            tail: flight.tail.as_ref().map(|tail| tail.as_str().into()),
-        };
+        let (at, id) = (step.at, FlightId::of(flight));
         match step.kind {
             StepKind::Scheduled => Self::Scheduled(FlightScheduled {
                 at,
@@ -98,11 +104,16 @@ impl FlightFact {
     }
 }
 
-/// The stream of one flight: carrier, number, origin and scheduled departure tell it.
-pub(crate) fn stream_of(flight: &Flight) -> Result<StreamKey, StreamKeyError> {
+/// What tells a flight from all others: carrier, number, origin and scheduled departure.
+pub(crate) fn key_of(flight: &Flight) -> String {
     let (carrier, number) = (flight.carrier.as_str(), flight.number);
     let (origin, departure) = (flight.origin.as_str(), flight.scheduled_departure);
-    StreamKey::new("flight", format!("{carrier}{number}/{origin}/{departure}"))
+    format!("{carrier}{number}/{origin}/{departure}")
+}
+
+/// The stream of one flight.
+pub(crate) fn stream_of(flight: &Flight) -> Result<StreamKey, StreamKeyError> {
+    StreamKey::new("flight", key_of(flight))
 }
 
 /// What a view folds, from what the log gives.

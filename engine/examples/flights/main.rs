@@ -6,6 +6,9 @@
 //! is. A fourth thread watches what becomes durable. Then the log is closed, opened again and
 //! folded from the beginning, and the views are compared whole.
 //!
+//! Then the same steps come as commands, into a log of their own: two aggregates, flights and
+//! aircraft, decide which of them can be, and the report says how many cannot, and why.
+//!
 //! ```text
 //! cargo run --release --example flights
 //! cargo run --release --example flights -- --dir DIR --crash   # stops dead halfway
@@ -20,6 +23,7 @@ mod failure;
 mod follow;
 mod input;
 mod latency;
+mod operations;
 mod produce;
 mod report;
 mod views;
@@ -37,6 +41,7 @@ use events::FlightFact;
 use failure::Failure;
 use follow::{Views, fold};
 use input::Input;
+use operations::decide_all;
 use produce::check_prefix;
 use report::{Report, grouped};
 use views::Totals;
@@ -97,6 +102,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let replayed: Views = fold(&log, total, |_, _| {})?;
     let replay_seconds = began.elapsed().as_secs_f64();
 
+    let decided = decide_all(&input, &directory.join("decided"))?;
+
     let Views { airports, carriers, aircraft } = &replayed;
     let report = Report {
         totals: Totals::of(airports, carriers, aircraft),
@@ -114,6 +121,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         submit_to_answer: appended.to_answer,
         visible_to_durable: appended.to_durable,
         live_equals_replay: appended.live == replayed,
+        decided,
         notes,
     };
     if args.json {

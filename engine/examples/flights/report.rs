@@ -1,5 +1,6 @@
 //! What the example prints at its end: a page for people, or one JSON object for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -10,8 +11,21 @@ use super::views::{AircraftPlaces, AirportBoard, CarrierDelays, LATE_MINUTES, Pl
 
 /// How many airports and carriers the page shows.
 const TOP: usize = 8;
+/// How many reasons of refusals the page shows.
+const REASONS: usize = 2;
 /// How many notes the page shows.
-const NOTES: usize = 5;
+const NOTES: usize = 3;
+
+/// What became of the steps as commands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Decided {
+    /// How many were accepted.
+    pub(crate) accepted: u64,
+    /// How many were refused, by reason.
+    pub(crate) rejected: BTreeMap<String, u64>,
+    /// How fast they were decided.
+    pub(crate) per_second: f64,
+}
 
 /// All that the report tells.
 #[derive(Debug, Clone)]
@@ -42,6 +56,8 @@ pub(crate) struct Report<'a> {
     pub(crate) log_bytes: u64,
     /// Whether views built while appending equal those built by replay.
     pub(crate) live_equals_replay: bool,
+    /// What became of the steps as commands.
+    pub(crate) decided: Decided,
     /// What else there is to say, a line each: what was recovered, which rows were bad. Only the
     /// page has it.
     pub(crate) notes: Vec<String>,
@@ -88,6 +104,9 @@ impl Report<'_> {
             ("replay_events_per_second", json!(self.replay_events_per_second.round())),
             ("log_bytes", json!(self.log_bytes)),
             ("live_equals_replay", json!(self.live_equals_replay)),
+            ("accepted", json!(self.decided.accepted)),
+            ("rejected", json!(self.decided.rejected)),
+            ("commands_per_second", json!(self.decided.per_second.round())),
         ];
         let object: Map<String, Value> =
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -107,6 +126,7 @@ impl Report<'_> {
         self.write_airports(page)?;
         self.write_carriers(page)?;
         self.write_log(page)?;
+        self.write_decided(page)?;
         self.write_notes(page)
     }
 
@@ -201,6 +221,24 @@ impl Report<'_> {
         write_latency(page, "visible to durable", self.visible_to_durable, &resolution)?;
         writeln!(page, "{:<20}{replayed} events/s", "replayed")?;
         writeln!(page, "{:<20}{equal}", "live equals replay")
+    }
+
+    /// All reasons on one line, the most frequent first.
+    fn write_decided(&self, page: &mut String) -> fmt::Result {
+        let Decided { accepted, rejected, per_second } = &self.decided;
+        let [accepted, rate] = [grouped(*accepted), grouped_rate(*per_second)];
+        writeln!(page, "{:<20}{accepted} accepted, {rate} commands/s", "as commands")?;
+        let mut reasons: Vec<_> = rejected.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let shown = reasons.iter().take(REASONS);
+        let mut all: Vec<_> =
+            shown.map(|(reason, count)| format!("{} {reason}", grouped(**count))).collect();
+        match reasons.len().checked_sub(REASONS) {
+            Some(more) if more > 0 => all.push(format!("{more} more reasons")),
+            _ if all.is_empty() => all.push("none".to_owned()),
+            _ => {}
+        }
+        writeln!(page, "{:<20}{}", "refused", all.join(", "))
     }
 
     fn write_notes(&self, page: &mut String) -> fmt::Result {
