@@ -53,8 +53,9 @@ pub use aggregate::{
 #[doc(hidden)]
 pub use factlog_codec::__private;
 pub use factlog_codec::types::{
-    Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Opaque,
-    RenderError, SchemaDrift, Scratch, Stored, TypeKey, Value, ViewError, Vocabulary, render,
+    Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer, Opaque,
+    RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts, Value,
+    ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
     CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,
@@ -78,7 +79,8 @@ pub use log::{
     NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
     Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
     RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError,
-    Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions,
-    Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
+    SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport,
+    ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
+    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
+    check_schema,
 };

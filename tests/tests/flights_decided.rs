@@ -29,9 +29,10 @@ mod views;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use factlog::Options;
+use events::FlightFact;
+use factlog::{Event, Options, Vocabulary, check_schema};
 use input::{Input, StepKind};
-use operations::decide_all;
+use operations::{RecordStep, decide_all};
 
 /// What can be, by itself: since when each flight is in the air, and which aircraft are.
 fn walk(input: &Input) -> (u64, BTreeMap<String, u64>) {
@@ -88,4 +89,12 @@ fn is_the_month_decided_as_a_walk_decides_it() {
     assert_eq!((again.accepted, again.rejected), (accepted, rejected));
     let log = Options::new().open_read_only(directory.path()).unwrap();
     assert_eq!(log.visible().0.get(), accepted, "nothing was done twice");
+}
+
+/// What the example stores was released with it.
+#[test]
+fn are_the_released_events_as_they_were() {
+    let types = FlightFact::types().into_iter().chain([RecordStep::static_type()]);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/flights.schema");
+    check_schema(path, types).unwrap();
 }

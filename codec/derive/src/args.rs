@@ -3,7 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Error, LitInt, LitStr, Path, Result, parse_quote};
+use syn::punctuated::Punctuated;
+use syn::{Error, LitInt, LitStr, Path, Result, Token, Type, parse_quote};
 
 /// Most bytes in the name of an event; the format has the same number.
 const MAX_EVENT_NAME: usize = 128;
@@ -16,6 +17,8 @@ pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) version: Option<LitInt>,
     krate: Option<Path>,
+    /// Earlier versions of the events of a vocabulary.
+    pub(crate) earlier: Vec<Type>,
     /// It is one of the engine's own: its name begins with `$`.
     engine: bool,
 }
@@ -23,7 +26,8 @@ pub(crate) struct Args {
 impl Args {
     /// Reads `tokens`; `allowed` are the arguments of this macro besides `crate`.
     pub(crate) fn parse(tokens: TokenStream, macro_name: &str, allowed: &[&str]) -> Result<Self> {
-        let mut args = Self { name: None, version: None, krate: None, engine: false };
+        let mut args =
+            Self { name: None, version: None, krate: None, earlier: Vec::new(), engine: false };
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("crate") {
                 return set(&mut args.krate, &meta, "crate");
@@ -36,6 +40,13 @@ impl Args {
             if !allowed.iter().any(|name| meta.path.is_ident(name)) {
                 let list = allowed.iter().map(|name| format!("`{name}`, ")).collect::<String>();
                 return Err(meta.error(format!("#[{macro_name}] takes {list}`crate`")));
+            }
+            if meta.path.is_ident("earlier") {
+                let content;
+                syn::parenthesized!(content in meta.input);
+                let types = Punctuated::<Type, Token![,]>::parse_terminated(&content)?;
+                args.earlier.extend(types);
+                return Ok(());
             }
             if meta.path.is_ident("name") {
                 set(&mut args.name, &meta, "name")

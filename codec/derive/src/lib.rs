@@ -89,6 +89,8 @@ pub fn value(args: TokenStream, item: TokenStream) -> TokenStream {
 /// type. A view `FlightEventView<'a>` comes with it: the same variants, each with a reference to
 /// the event's view, and `to_owned()`.
 ///
+/// - `earlier(PriceSetV1, PriceSetV2)`: earlier versions of its events, each of which says by an `Upcast`
+///   what it becomes. They are no variants: nobody sees or writes them.
 /// - `crate`: the path of factlog, if it is not `::factlog`.
 #[proc_macro_attribute]
 pub fn vocabulary(args: TokenStream, item: TokenStream) -> TokenStream {

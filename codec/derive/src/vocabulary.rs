@@ -15,7 +15,7 @@ struct Word {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let args = Args::parse(args, "vocabulary", &[])?;
+    let args = Args::parse(args, "vocabulary", &["earlier"])?;
     let item = match syn::parse2::<Item>(item)? {
         Item::Enum(item) => item,
         other => {
@@ -42,6 +42,30 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             quote!(#(#docs)*)
         };
         quote!(#docs #ident(&'a <#event as #private::Event>::View))
+    });
+    let earlier = &args.earlier;
+    let upcast = (!earlier.is_empty()).then(|| {
+        quote! {
+            fn upcast(
+                key: #private::TypeKey,
+                payload: &[u8],
+                upcasts: &mut #private::Upcasts,
+                see: &mut dyn ::core::ops::FnMut(#view<'_>),
+            ) -> ::core::result::Result<::core::option::Option<u32>, #private::UpcastError> {
+                #(
+                    if <#earlier as #private::Event>::static_type()
+                        .matches(key)
+                        .map_err(#private::ViewError::Drift)?
+                    {
+                        let old = <#earlier as #private::Event>::view(payload)?;
+                        let mut newer = #private::Newer::<Self>::new(upcasts, see);
+                        <#earlier as #private::Upcast<Self>>::upcast(old, &mut newer);
+                        return newer.finish().map(::core::option::Option::Some);
+                    }
+                )*
+                ::core::result::Result::Ok(::core::option::Option::None)
+            }
+        }
     });
     let doc = format!("One of [`{}`], in place.", name.unraw());
     Ok(quote! {
@@ -101,8 +125,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             type View<'a> = #view<'a>;
 
             fn types() -> #private::Types {
-                ::std::vec![#(<#events as #private::Event>::static_type()),*]
+                ::std::vec![
+                    #(<#events as #private::Event>::static_type(),)*
+                    #(<#earlier as #private::Event>::static_type(),)*
+                ]
             }
+            #upcast
             #[inline]
             fn view(
                 key: #private::TypeKey,

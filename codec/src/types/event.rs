@@ -1,9 +1,9 @@
-//! The traits of events and of vocabularies, as the log sees them.
+//! The traits of events, as the log sees them.
 
 use core::fmt::Debug;
 
 use super::encode::{EncodeError, Scratch};
-use super::event_type::{EventType, TypeKey};
+use super::event_type::EventType;
 use super::view::ViewError;
 
 /// What can be appended: one event, or one of a vocabulary.
@@ -57,24 +57,4 @@ pub trait Event: Encode + Sized + 'static {
 
     /// The event, from its view.
     fn owned(view: &Self::View) -> Self;
-}
-
-/// Some event types together: an enum, under [`#[vocabulary]`](crate::vocabulary).
-///
-/// The enum is never stored. Each event is stored as its own type, so that a vocabulary may grow
-/// without a change to anything stored.
-pub trait Vocabulary: Encode + Sized {
-    /// One of the events, in place.
-    type View<'a>;
-
-    /// The types, in the order of the variants.
-    fn types() -> Vec<&'static EventType>;
-
-    /// Reads a payload of type `key` in place; `None` if the type is not in the vocabulary.
-    ///
-    /// # Errors
-    ///
-    /// The payload is not one of its type, it is not aligned, or the type was stored with another
-    /// shape.
-    fn view(key: TypeKey, payload: &[u8]) -> Result<Option<Self::View<'_>>, ViewError>;
 }

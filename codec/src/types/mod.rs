@@ -9,7 +9,8 @@
 //! | `event_type` | the identity of a type: name, version, fingerprint |
 //! | `value`, `scalars`, `containers`, `tuples`, `opaque` | what can be a field |
 //! | `list`, `boxed` | views of fields that hold other values |
-//! | `event` | the traits of events and vocabularies |
+//! | `event` | the traits of events |
+//! | `vocabulary` | several events together, earlier versions of them made newer ones |
 //! | `foreign` | events whose payloads are opaque bytes |
 //! | `stored` | values by themselves: replies |
 //! | `encode`, `view` | value to payload, payload to view |
@@ -59,6 +60,7 @@ mod stored;
 mod tuples;
 mod value;
 mod view;
+mod vocabulary;
 
 pub use boxed::Boxed;
 pub use description::{
@@ -66,7 +68,7 @@ pub use description::{
     MAX_NODES, Node, NodeId, Scalar, Shape, Variant, VariantDraft,
 };
 pub use encode::{EncodeError, Scratch, encode};
-pub use event::{Encode, Event, Vocabulary};
+pub use event::{Encode, Event};
 pub use event_type::{EventType, SchemaDrift, TypeKey};
 pub use foreign::Opaque;
 pub use list::{List, ListIter};
@@ -74,3 +76,4 @@ pub use render::{RenderError, RenderReason, render};
 pub use stored::Stored;
 pub use value::{MAX_POINTERS, Value};
 pub use view::{ViewError, view};
+pub use vocabulary::{Newer, Upcast, UpcastError, Upcasts, Vocabulary};

@@ -4,12 +4,13 @@ pub use rkyv;
 
 pub use super::description::{Description, DescriptionBuilder, FieldDraft, NodeId, VariantDraft};
 pub use super::encode::{EncodeError, Scratch, encode};
-pub use super::event::{Encode, Event, Vocabulary};
+pub use super::event::{Encode, Event};
 pub use super::event_type::{EventType, TypeKey};
 pub use super::list::List;
 pub use super::opaque::OpaqueOwned;
 pub use super::value::Value;
 pub use super::view::{ViewError, view};
+pub use super::vocabulary::{Newer, Upcast, UpcastError, Upcasts, Vocabulary};
 
 /// Well formed for fields that can be described only: the macros write it before all else, so that
 /// its error comes first.

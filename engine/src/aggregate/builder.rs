@@ -36,7 +36,7 @@ pub enum EngineError {
     /// The system gives no thread, or no randomness.
     Io(IoError),
     /// Snapshots are to be taken, but instances of this aggregate cannot be stored: set
-    /// [`State::STORED`].
+    /// [`State::STORED`](crate::State::STORED).
     NotStored(&'static str),
     /// The program is built to abort at a panic: a decision that panics would end the process, and
     /// with it all others. Build it with `panic = "unwind"`.

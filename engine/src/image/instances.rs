@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use factlog_codec::types::{EventType, TypeKey, Vocabulary};
+use factlog_codec::types::{EventType, TypeKey, UpcastError, Upcasts, Vocabulary};
 use factlog_codec::{Key, Sequence, StreamNumber, StreamVersion};
 use hashbrown::HashTable;
 
@@ -35,6 +35,8 @@ pub(crate) struct Instances<S: State> {
     base: Option<Base>,
     /// A snapshot is being taken.
     taking: Option<Box<Taking>>,
+    /// Where events of earlier versions become newer ones.
+    upcasts: Upcasts,
     /// What an instance is that has no event.
     pub(crate) blank: S,
 }
@@ -105,6 +107,7 @@ impl<S: State> Default for Instances<S> {
             suspended: HashMap::new(),
             base: None,
             taking: None,
+            upcasts: Upcasts::new(),
             blank: S::default(),
         }
     }
@@ -229,6 +232,30 @@ impl<S: State> Instances<S> {
             Some(Ok(None)) | None => {
                 Err(SuspensionCause::Unknown { name: String::new(), version: 0 })
             }
+        }
+    }
+}
+
+impl<S: State> Instances<S> {
+    /// Folds an event of an earlier version, as the newer ones that it becomes.
+    #[cold]
+    #[inline(never)]
+    fn fold_earlier(
+        state: &mut S,
+        event: Folded<'_>,
+        upcasts: &mut Upcasts,
+    ) -> Result<(), SuspensionCause> {
+        let unknown = || SuspensionCause::Unknown { name: String::new(), version: 0 };
+        let of = event.of.ok_or_else(unknown)?;
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            let mut evolve = |view: <S::Event as Vocabulary>::View<'_>| state.evolve(view);
+            <S::Event as Vocabulary>::upcast(of, event.payload, upcasts, &mut evolve)
+        }));
+        match folded.map_err(panicked)? {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(unknown()),
+            Err(UpcastError::View(error)) => Err(SuspensionCause::Unreadable(error)),
+            Err(error) => Err(SuspensionCause::NotUpcast(error.to_string())),
         }
     }
 }
@@ -393,7 +420,10 @@ impl<S: State> Kind for Instances<S> {
             let again = event.version <= instance.version;
             return if again { Ok(()) } else { Err(SuspensionCause::HistoryDropped) };
         }
-        let folded = Self::fold(&mut instance.state, event);
+        let mut folded = Self::fold(&mut instance.state, event);
+        if let Err(SuspensionCause::Unknown { .. }) = folded {
+            folded = Self::fold_earlier(&mut instance.state, event, &mut self.upcasts);
+        }
         if folded.is_ok() {
             instance.version = event.version;
         }

@@ -33,7 +33,9 @@ pub enum SuspensionCause {
     },
     /// The payload cannot be read.
     Unreadable(ViewError),
-    /// `evolve` panicked: what it said.
+    /// It is of an earlier version, and was not made a newer one: why.
+    NotUpcast(String),
+    /// `evolve` (or `upcast`) panicked: what it said.
     Panicked(String),
     /// Retention has dropped the beginning of its stream.
     HistoryDropped,
@@ -56,6 +58,7 @@ impl fmt::Display for SuspensionCause {
                 "this program does not know event `{name}` version {version}: start one that does"
             ),
             Self::Unreadable(error) => error.fmt(f),
+            Self::NotUpcast(why) => write!(f, "it was not made a newer version: {why}"),
             Self::Panicked(said) => write!(f, "folding it panicked: {said}"),
             Self::HistoryDropped => write!(
                 f,

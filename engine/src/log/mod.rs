@@ -18,6 +18,7 @@
 //! - `rollover`: from one segment to the next
 //! - `writer`, `cursor`: appending and reading
 //! - `named`: cursors whose places are kept, and whether the log still is the one that they read
+//! - `schema`: a lock on the types that were released
 //! - `snapshots`: what memory images on disk need of the log
 //! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
@@ -57,6 +58,7 @@ mod report;
 mod retention;
 mod rollover;
 mod salvage;
+mod schema;
 mod scrub;
 mod segment;
 mod shared;
@@ -101,6 +103,7 @@ pub use report::{
 };
 pub use retention::Retention;
 pub use salvage::{Hole, Salvage, SalvageError, SalvageReport, Salvaged};
+pub use schema::{SchemaError, check_schema};
 pub use scrub::{
     Remedy, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::types::{Event, Vocabulary};
+use factlog_codec::types::{Event, UpcastError, Upcasts, Vocabulary};
 use factlog_codec::{
     Epoch, ExtensionError, Extensions, Item, ItemHeader, Sequence, StreamKey, StreamNumber,
     StreamVersion,
@@ -92,6 +92,29 @@ impl<'a> EventRef<'a> {
     pub fn view<V: Vocabulary>(&self) -> Result<Option<V::View<'a>>, AccessError> {
         let Some(known) = self.event_type() else { return Ok(None) };
         V::view(known.key(), self.payload)
+    }
+
+    /// The event as those of a vocabulary that it is today: itself, or what it becomes if it is of an
+    /// earlier version that the vocabulary names. Each is given to `see`; how many that were, or `None`
+    /// if it is none of these types. One `upcasts` does for all events.
+    ///
+    /// # Errors
+    ///
+    /// The type stands in the log with another shape, the payload is not valid, or what it becomes
+    /// cannot be archived.
+    pub fn newest<V: Vocabulary>(
+        &self,
+        upcasts: &mut Upcasts,
+        mut see: impl FnMut(V::View<'_>),
+    ) -> Result<Option<u32>, UpcastError> {
+        let Some(known) = self.event_type() else { return Ok(None) };
+        match V::view(known.key(), self.payload)? {
+            Some(view) => {
+                see(view);
+                Ok(Some(1))
+            }
+            None => V::upcast(known.key(), self.payload, upcasts, &mut see),
+        }
     }
 
     /// Whether it is the last event of its submission, in a frame that holds several; see
