@@ -45,6 +45,7 @@ mod image;
 mod log;
 mod sync;
 
+pub use aggregate::testing;
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
     EngineError, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, Pending, Restart,

@@ -29,6 +29,10 @@ impl<A: Aggregate> LocalCommand<A> {
         Self { key: key.into_key(), command: command.into(), with: With::default() }
     }
 
+    pub(super) fn given(key: A::Key, command: A::Command) -> Self {
+        Self { key, command, with: With::default() }
+    }
+
     /// As [`Sending::idempotency_key`](crate::Sending::idempotency_key).
     #[must_use]
     pub fn idempotency_key(mut self, key: impl AsRef<[u8]>) -> Self {
@@ -57,7 +61,7 @@ impl<A: Aggregate> LocalCommand<A> {
 /// staged and folded as by an [`Engine`](crate::Engine); [`LocalEngine::call_all`] puts many of them
 /// into one frame. It takes no snapshots, and begins with those that an `Engine` has taken.
 pub struct LocalEngine {
-    core: Core,
+    pub(super) core: Core,
     kinds: HashMap<TypeId, u16>,
     restart: Restart,
 }
@@ -147,6 +151,12 @@ impl LocalEngine {
                 answer(fate.settle::<A>(Some(verdict)));
             }
         }
+    }
+
+    /// Decides a command that is still needed.
+    pub(super) fn call_ref<A: Aggregate>(&mut self, one: &LocalCommand<A>) -> Verdict<A> {
+        let kind = self.kind::<A>();
+        self.core.frame_of_one(kind, one)
     }
 
     /// Looks at the state of one instance; at the default if it has no event.

@@ -13,6 +13,7 @@
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
 //! - `local`: an engine without a thread of its own
+//! - `testing`: tests of aggregates, as sentences and as laws
 //! - `client`, `sending`: sending commands and asking, from any thread
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
 
@@ -28,6 +29,7 @@ mod receipt;
 mod sending;
 mod slot;
 mod snapshots;
+pub mod testing;
 mod thread;
 mod window;
 

@@ -237,6 +237,32 @@ impl Core {
         self.settle(committed)
     }
 
+    /// A frame of one command.
+    pub(super) fn frame_of_one<A: Aggregate>(
+        &mut self,
+        kind: u16,
+        one: &LocalCommand<A>,
+    ) -> Verdict<A> {
+        let now = match self.ready() {
+            Ok(now) => now,
+            Err(fate) => return fate.settle::<A>(None),
+        };
+        let Self { writer, images, window, desk, .. } = self;
+        let transaction = match writer.begin() {
+            Ok(transaction) => transaction,
+            Err(error) => return Fate::Refused(Arc::new(error)).settle::<A>(None),
+        };
+        let (spoiled, raw) = (Vec::new(), false);
+        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
+        let decided = match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
+            Attempt::Done(verdict) => Some(verdict),
+            // Not in a frame that has nothing else.
+            Attempt::Later => None,
+        };
+        let committed = Committed::of(batch);
+        self.settle(committed).settle::<A>(decided)
+    }
+
     /// Has room for a frame; the time that decisions are told.
     #[inline]
     fn ready(&mut self) -> Result<u64, Fate> {

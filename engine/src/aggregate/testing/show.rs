@@ -1,0 +1,78 @@
+//! Events, side by side.
+
+use std::fmt::Write;
+
+use factlog_codec::types::{Encode, EventType, Scratch, TypeKey, render};
+
+/// Most bytes of one event that are shown.
+const SHOWN: usize = 400;
+
+/// An event as it is archived, with what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Archived {
+    pub(super) of: Option<TypeKey>,
+    pub(super) payload: Vec<u8>,
+    /// For people.
+    shown: String,
+}
+
+impl Archived {
+    /// An event that is expected.
+    pub(super) fn of(event: &impl Encode) -> Self {
+        let mut space = vec![0_u128; 64];
+        let mut scratch = Scratch::new();
+        let len = loop {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut space);
+            match event.encode(bytes, &mut scratch) {
+                Ok(len) => break len,
+                Err(error) if space.len() >= 1 << 20 => panic!("an expected event: {error}"),
+                Err(_) => space.resize(space.len() * 4, 0),
+            }
+        };
+        let bytes: &[u8] = bytemuck::cast_slice(&space);
+        let payload = bytes.get(..len).unwrap_or(&[]);
+        Self::read(event.event_type(), payload)
+    }
+
+    /// An event that stands in a log.
+    pub(super) fn read(of: &EventType, payload: &[u8]) -> Self {
+        let mut shown = format!("{} ", of.name());
+        let rendered = of.description().map(|description| {
+            // Render whole: an event that differs in its tail is shown to its tail or not at all.
+            render(description, payload, &mut shown, SHOWN)
+        });
+        if !matches!(rendered, Some(Ok(()))) {
+            let _ = write!(shown, "({} bytes)", payload.len());
+        }
+        Self { of: Some(of.key()), payload: payload.to_vec(), shown }
+    }
+
+    /// One of a type that nobody knows.
+    pub(super) fn unknown(name: &str, payload: &[u8]) -> Self {
+        Self { of: None, payload: payload.to_vec(), shown: format!("{name}, an unknown type") }
+    }
+}
+
+/// What differs between two lists of events, for people; `None` if nothing does.
+pub(super) fn difference(expected: &[Archived], found: &[Archived]) -> Option<String> {
+    let same =
+        |one: &Archived, other: &Archived| one.of == other.of && one.payload == other.payload;
+    let first = (0..expected.len().max(found.len())).find(|at| {
+        match (expected.get(*at), found.get(*at)) {
+            (Some(one), Some(other)) => !same(one, other),
+            _ => true,
+        }
+    })?;
+    let mut text = format!("event {} differs", first + 1);
+    for (title, list) in [("expected", expected), ("found", found)] {
+        let _ = write!(text, "\n{title}:");
+        if list.is_empty() {
+            text.push_str("\n    none");
+        }
+        for (at, event) in list.iter().enumerate() {
+            let mark = if at == first { "->" } else { "  " };
+            let _ = write!(text, "\n {mark} {}. {}", at + 1, event.shown);
+        }
+    }
+    Some(text)
+}
