@@ -80,9 +80,18 @@ impl<T: Target> Staged<T> {
         &mut bytes[..len]
     }
 
+    /// A page must never be a value on the stack: a function whose frame is aligned to a page has been
+    /// seen compiled without its prologue (LLVM's of rustc 1.95, where this was inlined).
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, len: usize) {
-        self.buffer.resize(len.div_ceil(PAGE), Page::zeroed());
+        let mut larger: Vec<Page> = bytemuck::zeroed_vec(len.div_ceil(PAGE));
+        let built: &[u8] = bytemuck::cast_slice(&self.buffer);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut larger);
+        if let Some(start) = bytes.get_mut(..built.len()) {
+            start.copy_from_slice(built);
+        }
+        self.buffer = larger;
     }
 
     /// Writes `len` bytes at the tail, which goes behind them.
