@@ -30,6 +30,7 @@
 //!
 //! Where to read on:
 //!
+//! - [`guide`]: events, versions, aggregates, reading state, snapshots, testing, a page for each
 //! - [`event`], [`value`], [`vocabulary`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading
@@ -41,6 +42,7 @@
 struct ReadmeExamples;
 
 mod aggregate;
+pub mod guide;
 mod image;
 mod log;
 mod sync;

@@ -1,0 +1,19 @@
+//! Guide: what an application meets, page by page.
+
+#[doc = include_str!("../guide/events.md")]
+pub mod events {}
+
+#[doc = include_str!("../guide/versions.md")]
+pub mod versions {}
+
+#[doc = include_str!("../guide/aggregates.md")]
+pub mod aggregates {}
+
+#[doc = include_str!("../guide/reading_state.md")]
+pub mod reading_state {}
+
+#[doc = include_str!("../guide/snapshots.md")]
+pub mod snapshots {}
+
+#[doc = include_str!("../guide/testing.md")]
+pub mod testing {}
