@@ -132,7 +132,7 @@ impl Arguments {
 }
 
 fn options() -> Options {
-    Options::new().segment_size(256 << 20).durability(Durability::None)
+    Options::new().durability(Durability::None)
 }
 
 fn open(directory: &std::path::Path) -> Result<Engine, Failure> {
@@ -253,14 +253,18 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         taken.bytes as f64 / instances as f64
     );
     // Something follows it.
-    for key in 0..instances.min(1_000) {
+    for key in 0..instances.min(100) {
         engine.call::<Counter>(key, Add { amount: 1, fill: state })?;
     }
     let tail = sample(&engine, instances)?;
     engine.close()?;
 
-    let (mut started, mut answered) = (Vec::new(), Vec::new());
+    let (mut started, mut answered, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..OPENINGS {
+        let began = Instant::now();
+        let writer = options().open(directory)?;
+        bare.push(millis(began.elapsed()));
+        writer.close()?;
         let (opening, engine) = time_opening(directory, instances)?;
         if sample(&engine, instances)? != tail {
             return Err("the states differ".into());
@@ -271,13 +275,14 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     if expected == tail {
         return Err("nothing followed the snapshot".into());
     }
-    for list in [&mut started, &mut answered] {
+    for list in [&mut started, &mut answered, &mut bare] {
         list.sort_by(f64::total_cmp);
     }
     let [first, middle, last] = [0, OPENINGS / 2, OPENINGS - 1];
     let show = |name: &str, list: &[f64]| {
         println!("{name:<17} {:>10.1} ms ({:.1} to {:.1})", list[middle], list[first], list[last]);
     };
+    show("the log alone", &bare);
     show("from the snapshot", &started);
     show("first answer", &answered);
     println!("{:<17} {:>10.0} times faster", "", millis(whole.started) / started[middle]);
