@@ -14,13 +14,15 @@ use super::{File, assert_none, repository};
 type Graph = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// Floors of the engine, from the ground up; those of one row do not see each other.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["sync"],
     &["log"],
     &["image"],
     &["aggregate"],
     &["projection", "reaction"],
     &["failure", "erasure", "relay"],
+    // Pages, no code.
+    &["guide"],
 ];
 
 /// All paths in `code` that begin with a word for which `begins` holds, as their parts; groups are
