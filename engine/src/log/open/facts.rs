@@ -92,15 +92,20 @@ pub(super) fn gather_with(
     depth: Depth,
     options: &mut Options,
 ) -> Result<Found, OpenError> {
-    let mut gather = |begin| match &mut options.progress {
+    let mut gather = |begin, depth| match &mut options.progress {
         Some(progress) => gather(directory, manifest, begin, ids, depth, progress),
         None => gather(directory, manifest, begin, ids, depth, &mut |_| {}),
     };
-    let found = gather(begin)?;
+    let (mut depth, mut found) = (depth, gather(begin, depth)?);
+    if found.table.is_some() && found.replay.lacks_types() {
+        // The SEGOPEN that has the types of all that was passed over is none that could be taken.
+        depth = Depth::Everything;
+        found = gather(read_begin(directory, manifest)?, depth)?;
+    }
     let Some(refused) = found.refused else { return Ok(found) };
     // A part of that frame was taken in before it was refused: once more, without it.
     let begin = read_begin(directory, manifest)?;
-    gather(Begin { refused: Some(refused), ..begin })
+    gather(Begin { refused: Some(refused), ..begin }, depth)
 }
 
 /// How the log can be written where it stands.

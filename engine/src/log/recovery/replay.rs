@@ -61,6 +61,11 @@ impl Replay {
         Ok(())
     }
 
+    /// Whether streams are known, and the types that stand in the next SEGOPEN are not yet.
+    pub(crate) fn lacks_types(&self) -> bool {
+        self.types_to_come
+    }
+
     /// Holds a SEGOPEN against what came before it. The first one behind a catalog gives the types.
     pub(crate) fn enter_segment(
         &mut self,
