@@ -188,7 +188,7 @@ fn command(seed: u64, number: u64) -> (u64, Transfer) {
     let from = random.below(ACCOUNTS);
     // Never to itself.
     let to = (from + 1 + random.below(ACCOUNTS - 1)) % ACCOUNTS;
-    let units = if number % 9 == 0 { BEGIN + 1 } else { random.below(50) };
+    let units = if number.is_multiple_of(9) { BEGIN + 1 } else { random.below(50) };
     (from, Transfer { number, units, to })
 }
 
