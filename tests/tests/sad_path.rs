@@ -291,7 +291,8 @@ fn run(seed: u64, point: &str, way: WriteWay) -> bool {
     // Points that are passed seldom are met early.
     let after = match point {
         "rollover" | "snapshot-taken" | "snapshot-written" | "snapshot-named" => random.below(3),
-        "before-sync" | "after-sync" | "written" | "anywhere" => random.below(60),
+        "before-sync" | "after-sync" | "written" => random.below(8),
+        "anywhere" => random.below(60),
         _ => random.below(COMMANDS),
     };
     let mut command = again(&[], TEST).expect("this program");
