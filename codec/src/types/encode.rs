@@ -99,3 +99,25 @@ where
         Err(Failure) => Err(EncodeError::NoSpace),
     }
 }
+
+/// Encodes into `space`, which grows as is needed, up to `most` bytes; the length of what stands at
+/// its start.
+///
+/// # Errors
+///
+/// It does not fit, or more space would not help.
+pub fn encode_growing(
+    space: &mut Vec<u128>,
+    most: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
+) -> Result<usize, EncodeError> {
+    loop {
+        match encode(bytemuck::cast_slice_mut(space)) {
+            Err(EncodeError::NoSpace) if space.len() < most / 16 => {
+                let more = (space.len() * 4).clamp(64, most / 16);
+                space.resize(more, 0);
+            }
+            done => return done,
+        }
+    }
+}

@@ -67,7 +67,7 @@ pub use description::{
     Description, DescriptionBuilder, DescriptionError, Field, FieldDraft, MAX_DESCRIPTION,
     MAX_NODES, Node, NodeId, Scalar, Shape, Variant, VariantDraft,
 };
-pub use encode::{EncodeError, Scratch, encode};
+pub use encode::{EncodeError, Scratch, encode, encode_growing};
 pub use event::{Encode, Event};
 pub use event_type::{EventType, SchemaDrift, TypeKey};
 pub use foreign::Opaque;

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::encode::{EncodeError, Scratch};
+use super::encode::{EncodeError, Scratch, encode_growing};
 use super::event::{Encode, Event};
 use super::event_type::{EventType, TypeKey};
 use super::view::ViewError;
@@ -118,17 +118,8 @@ impl Upcasts {
         look: impl FnOnce(&mut Self, &[u8]) -> T,
     ) -> Result<T, EncodeError> {
         let mut space = self.spaces.pop().unwrap_or_default();
-        let archived = loop {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut space);
-            match event.encode(bytes, &mut self.scratch) {
-                Ok(len) => break Ok(len),
-                Err(_) if space.len() < MOST / 16 => {
-                    let more = (space.len() * 4).max(64);
-                    space.resize(more, 0);
-                }
-                Err(error) => break Err(error),
-            }
-        };
+        let scratch = &mut self.scratch;
+        let archived = encode_growing(&mut space, MOST, |out| event.encode(out, scratch));
         let looked = archived.map(|len| {
             let bytes: &[u8] = bytemuck::cast_slice(&space);
             look(self, bytes.get(..len).unwrap_or(&[]))
@@ -141,11 +132,16 @@ impl Upcasts {
 /// Most bytes of one event.
 const MOST: usize = 1 << 24;
 
+/// Most steps of a chain. Versions that become each other would else end the process by its stack.
+const STEPS: u32 = 256;
+
 /// Where the newer events go.
 pub struct Newer<'n, V: Vocabulary> {
     upcasts: &'n mut Upcasts,
     see: &'n mut dyn FnMut(V::View<'_>),
     count: u32,
+    /// Chains that this stands in.
+    depth: u32,
     error: Option<UpcastError>,
 }
 
@@ -158,7 +154,7 @@ impl<V: Vocabulary> fmt::Debug for Newer<'_, V> {
 impl<'n, V: Vocabulary> Newer<'n, V> {
     /// Newer events are given to `see`, each as soon as it is there.
     pub fn new(upcasts: &'n mut Upcasts, see: &'n mut dyn FnMut(V::View<'_>)) -> Self {
-        Self { upcasts, see, count: 0, error: None }
+        Self { upcasts, see, count: 0, depth: 0, error: None }
     }
 
     /// It becomes this event, and whatever else is pushed.
@@ -189,10 +185,15 @@ impl<'n, V: Vocabulary> Newer<'n, V> {
         if self.error.is_some() {
             return;
         }
+        let depth = self.depth + 1;
+        if depth > STEPS {
+            self.error = Some(UpcastError::Circular);
+            return;
+        }
         let see = &mut *self.see;
         let chained = self.upcasts.with(event, |upcasts, archive| {
             let view = E::view(archive).map_err(UpcastError::View)?;
-            let mut newer = Newer { upcasts, see, count: 0, error: None };
+            let mut newer = Newer { upcasts, see, count: 0, depth, error: None };
             E::upcast(view, &mut newer);
             newer.finish()
         });
@@ -224,6 +225,8 @@ pub enum UpcastError {
     View(ViewError),
     /// What it becomes cannot be archived: it is nested too deeply, or takes more than 16 MiB.
     Encode(EncodeError),
+    /// It became another version 256 times and was not of today yet: versions become each other.
+    Circular,
 }
 
 impl fmt::Display for UpcastError {
@@ -231,6 +234,7 @@ impl fmt::Display for UpcastError {
         match self {
             Self::View(error) => error.fmt(f),
             Self::Encode(error) => write!(f, "what it becomes cannot be archived: {error}"),
+            Self::Circular => write!(f, "its versions become each other: {STEPS} steps"),
         }
     }
 }
@@ -240,5 +244,37 @@ impl core::error::Error for UpcastError {}
 impl From<ViewError> for UpcastError {
     fn from(error: ViewError) -> Self {
         Self::View(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What has always the same fault.
+    struct Faulty(EncodeError);
+
+    impl Encode for Faulty {
+        fn event_type(&self) -> &'static EventType {
+            static TYPE: EventType = EventType::opaque("faulty", 1);
+            &TYPE
+        }
+
+        fn fixed_size(&self) -> Option<usize> {
+            None
+        }
+
+        fn encode(&self, _: &mut [u8], _: &mut Scratch) -> Result<usize, EncodeError> {
+            Err(self.0)
+        }
+    }
+
+    #[test]
+    fn does_space_grow_only_for_what_needs_it() {
+        for (error, bytes) in [(EncodeError::TooDeep, 0), (EncodeError::NoSpace, MOST)] {
+            let mut upcasts = Upcasts::new();
+            assert_eq!(upcasts.with(&Faulty(error), |_, _| ()), Err(error));
+            assert_eq!(upcasts.spaces.iter().map(|space| space.len() * 16).sum::<usize>(), bytes);
+        }
     }
 }

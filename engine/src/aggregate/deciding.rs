@@ -86,6 +86,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             Err(fault) => return Ok(Ok(Err(CommandError::Failed(Failure::Key(fault))))),
         };
         for (_, stream) in further {
+            self.batch.images.load_stream(stream);
             if let Some(why) = self.batch.images.suspension_of(stream) {
                 return Ok(Ok(Err(CommandError::Suspended(why))));
             }

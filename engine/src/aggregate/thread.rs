@@ -41,12 +41,6 @@ pub(super) struct Core {
     pub(super) lost: Option<String>,
 }
 
-/// A frame that was filled, and what came of it.
-struct Filled {
-    committed: Committed,
-    left: Option<Asked>,
-}
-
 /// A frame that was closed.
 struct Committed {
     receipt: std::thread::Result<Result<Receipt, Arc<IoError>>>,
@@ -135,41 +129,22 @@ impl Core {
         taker.settle(writer);
     }
 
-    /// One frame: `next`, and what else waits. Gives what it had no room for.
+    /// One frame: `next`, and what else waits until it has enough. Gives what it had no room for.
     fn frame(
         &mut self,
         queue: &Handover<Asked>,
         next: Asked,
         asked: &mut Vec<Asked>,
     ) -> Option<Asked> {
-        let now = match self.ready() {
-            Ok(now) => now,
-            Err(fate) => return refuse(queue, next, &fate),
+        let mut batch = match self.begin() {
+            Ok(batch) => batch,
+            Err(fate) => {
+                // It learns that there is no frame.
+                next.answer(&fate);
+                queue.made_room();
+                return None;
+            }
         };
-        let filled = match self.fill(queue, next, now, asked) {
-            Ok(filled) => filled,
-            Err((next, error)) => return refuse(queue, next, &Fate::Refused(Arc::new(error))),
-        };
-        let fate = self.settle(filled.committed);
-        asked.drain(..).for_each(|asked| asked.answer(&fate));
-        filled.left
-    }
-
-    /// Decides what waits, until the frame has enough, and commits it.
-    fn fill(
-        &mut self,
-        queue: &Handover<Asked>,
-        next: Asked,
-        now: u64,
-        asked: &mut Vec<Asked>,
-    ) -> Result<Filled, (Asked, AppendError)> {
-        let Self { writer, images, window, desk, .. } = self;
-        let transaction = match writer.begin() {
-            Ok(transaction) => transaction,
-            Err(error) => return Err((next, error)),
-        };
-        let (spoiled, raw) = (Vec::new(), false);
-        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
         let (mut left, mut next) = (None, Some(next));
         while let Some(one) = next.take() {
             let waits = |request: &dyn Request| {
@@ -191,7 +166,10 @@ impl Core {
         }
         // Whoever waits for room can go on while the frame is being closed.
         queue.made_room();
-        Ok(Filled { committed: Committed::of(batch), left })
+        let committed = Committed::of(batch);
+        let fate = self.settle(committed);
+        asked.drain(..).for_each(|asked| asked.answer(&fate));
+        left
     }
 
     /// A frame of commands of one aggregate that are there already: those that wait, and `more` until
@@ -203,17 +181,10 @@ impl Core {
         more: &mut impl Iterator<Item = LocalCommand<A>>,
         decided: &mut Vec<Verdict<A>>,
     ) -> Fate {
-        let now = match self.ready() {
-            Ok(now) => now,
+        let mut batch = match self.begin() {
+            Ok(batch) => batch,
             Err(fate) => return fate,
         };
-        let Self { writer, images, window, desk, .. } = self;
-        let transaction = match writer.begin() {
-            Ok(transaction) => transaction,
-            Err(error) => return Fate::Refused(Arc::new(error)),
-        };
-        let (spoiled, raw) = (Vec::new(), false);
-        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
         waiting.iter().for_each(|one| batch.warm::<A>(kind, &one.key));
         loop {
             if waiting.is_empty() {
@@ -243,17 +214,10 @@ impl Core {
         kind: u16,
         one: &LocalCommand<A>,
     ) -> Verdict<A> {
-        let now = match self.ready() {
-            Ok(now) => now,
+        let mut batch = match self.begin() {
+            Ok(batch) => batch,
             Err(fate) => return fate.settle::<A>(None),
         };
-        let Self { writer, images, window, desk, .. } = self;
-        let transaction = match writer.begin() {
-            Ok(transaction) => transaction,
-            Err(error) => return Fate::Refused(Arc::new(error)).settle::<A>(None),
-        };
-        let (spoiled, raw) = (Vec::new(), false);
-        let mut batch = Batch { transaction, images, window, desk, now, spoiled, raw };
         let decided = match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
             Attempt::Done(verdict) => Some(verdict),
             // Not in a frame that has nothing else.
@@ -263,20 +227,24 @@ impl Core {
         self.settle(committed).settle::<A>(decided)
     }
 
-    /// Has room for a frame; the time that decisions are told.
+    /// An empty frame, with room for the largest transaction.
     #[inline]
-    fn ready(&mut self) -> Result<u64, Fate> {
+    fn begin(&mut self) -> Result<Batch<'_>, Fate> {
+        let Self { writer, images, window, desk, .. } = self;
         // A clock of the user's may panic.
         let ready = catch_unwind(AssertUnwindSafe(|| {
-            self.writer.make_room()?;
-            Ok(self.writer.now())
+            writer.make_room()?;
+            Ok(writer.now())
         }));
-        match ready {
-            Ok(Ok(now)) => Ok(now),
-            Ok(Err(AppendError::Poisoned(error))) => Err(Fate::Stopped(error)),
-            Ok(Err(error)) => Err(Fate::Refused(Arc::new(error))),
-            Err(panic) => Err(Fate::Panicked(message(&*panic))),
-        }
+        let now = match ready {
+            Ok(Ok(now)) => now,
+            Ok(Err(AppendError::Poisoned(error))) => return Err(Fate::Stopped(error)),
+            Ok(Err(error)) => return Err(Fate::Refused(Arc::new(error))),
+            Err(panic) => return Err(Fate::Panicked(message(&*panic))),
+        };
+        let transaction = writer.begin().map_err(|error| Fate::Refused(Arc::new(error)))?;
+        let (spoiled, raw) = (Vec::new(), false);
+        Ok(Batch { transaction, images, window, desk, now, spoiled, raw })
     }
 
     /// After a frame was closed: the images are those of the log again.
@@ -338,12 +306,4 @@ impl Core {
             self.lost = Some(error.to_string());
         }
     }
-}
-
-/// Everything that waits for a frame that cannot be begun learns it.
-#[cold]
-fn refuse(queue: &Handover<Asked>, next: Asked, fate: &Fate) -> Option<Asked> {
-    next.answer(fate);
-    queue.made_room();
-    None
 }

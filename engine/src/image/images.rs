@@ -177,11 +177,27 @@ impl Images {
     /// Loads an instance that may stand in the snapshot only.
     #[cold]
     pub(crate) fn load(&mut self, kind: u16, key: &Key) {
-        let Some((_, log)) = &self.base else { return };
-        let Some(kind) = self.kinds.get(usize::from(kind)) else { return };
-        let Ok(name) = StreamKey::new(kind.name(), key.clone()) else { return };
-        if let Some(stream) = log.stream_number(&name) {
-            self.route(stream, || Some(&name));
+        let (Some((_, log)), Some(found)) = (&self.base, self.kinds.get_mut(usize::from(kind)))
+        else {
+            return;
+        };
+        let name = StreamKey::new(found.name(), key.clone()).ok();
+        let stream = name.as_ref().and_then(|name| log.stream_number(name));
+        match (stream, &name) {
+            (Some(stream), Some(name)) => {
+                self.route(stream, || Some(name));
+            }
+            // The log knows of no event of it, whatever a damaged block would say.
+            _ => found.make_blank(key),
+        }
+    }
+
+    /// Loads the instance of a stream, if it may stand in the snapshot only.
+    pub(crate) fn load_stream(&mut self, stream: &StreamKey) {
+        if self.base.is_some()
+            && let Some(kind) = self.by_name.get(stream.category())
+        {
+            self.load(*kind, stream.key());
         }
     }
 

@@ -61,7 +61,7 @@ fn ordered(key: &impl InstanceKey) -> Vec<u8> {
 
 /// Takes an instance into a snapshot.
 fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>) {
-    let Taking { records, left_out, space, scratch, too_large, .. } = taking;
+    let Taking { records, full, left_out, space, scratch, too_large, .. } = taking;
     if one.suspended {
         let section = records.section;
         return left_out.push(one.version, &[], |bytes| {
@@ -75,6 +75,11 @@ fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>) {
     match S::STORED.and_then(|stored| stored.store(&one.state, space, scratch)) {
         Some(value) => {
             records.push(one.version, value, |bytes| one.key.to_key().put_ordered(bytes));
+            // Also of what is copied out before the turn of its kind has come.
+            if records.len() >= PIECE {
+                let section = records.section;
+                full.push(std::mem::replace(records, Records::of(section)));
+            }
         }
         None => *too_large = true,
     }
@@ -281,6 +286,9 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// `None` for a key of another kind.
     fn enter(&mut self, key: &Key, stream: StreamNumber) -> Option<(u32, bool)>;
 
+    /// Has a blank instance where nobody can say that the snapshot has none: its block is damaged.
+    fn make_blank(&mut self, key: &Key);
+
     /// Tells what is stored from what another program has stored; `None` if nothing can be.
     fn fingerprint(&self) -> Option<u64>;
 
@@ -356,6 +364,12 @@ impl<S: State> Kind for Instances<S> {
         Some((at, readable))
     }
 
+    fn make_blank(&mut self, key: &Key) {
+        if let Some(key) = S::Key::from_key(key).filter(|key| self.is_stored(key)) {
+            self.find_or_insert(&key);
+        }
+    }
+
     fn fingerprint(&self) -> Option<u64> {
         S::STORED.map(|stored| stored.fingerprint())
     }
@@ -374,10 +388,10 @@ impl<S: State> Kind for Instances<S> {
 
     fn take(&mut self, bytes: usize, hand_over: &mut dyn FnMut(Records)) -> Option<bool> {
         let Some(taking) = &mut self.taking else { return Some(false) };
-        let enough = taking.records.len().saturating_add(bytes);
+        let begun = taking.bytes();
         // Those without a byte have their cost too.
         let last = taking.next.saturating_add(AT_ONCE).min(taking.end);
-        while taking.next < last && taking.records.len() < enough {
+        while taking.next < last && taking.bytes() < begun.saturating_add(bytes) {
             let at = taking.next;
             let mine = taking.claim(at);
             taking.next += 1;
@@ -388,8 +402,9 @@ impl<S: State> Kind for Instances<S> {
         if taking.too_large {
             return None;
         }
+        taking.full.drain(..).for_each(&mut *hand_over);
         let more = taking.next < taking.end;
-        if !more || taking.records.len() >= PIECE {
+        if !more {
             let section = taking.records.section;
             hand_over(std::mem::replace(&mut taking.records, Records::of(section)));
         }

@@ -90,6 +90,10 @@ macro_rules! purse {
                 if units > left {
                     return Err(Broke { units: left });
                 }
+                // It looks at the other purse, loaded or not.
+                if context.state::<$purse>(to).got == u64::MAX {
+                    return Err(Broke { units: 0 });
+                }
                 let from = *context.key();
                 context.reply(left - units);
                 let events = Events::one(Paid { units, from, to });

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use factlog_codec::types::{Encode, EventType, Scratch, TypeKey, render};
+use factlog_codec::types::{Encode, EventType, Scratch, TypeKey, encode_growing, render};
 
+/// Most bytes of an expected event.
+const MOST: usize = 16 << 20;
 /// Most bytes of one event that are shown.
 const SHOWN: usize = 400;
 
@@ -19,15 +21,10 @@ pub(super) struct Archived {
 impl Archived {
     /// An event that is expected.
     pub(super) fn of(event: &impl Encode) -> Self {
-        let mut space = vec![0_u128; 64];
-        let mut scratch = Scratch::new();
-        let len = loop {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut space);
-            match event.encode(bytes, &mut scratch) {
-                Ok(len) => break len,
-                Err(error) if space.len() >= 1 << 20 => panic!("an expected event: {error}"),
-                Err(_) => space.resize(space.len() * 4, 0),
-            }
+        let (mut space, mut scratch) = (Vec::new(), Scratch::new());
+        let len = match encode_growing(&mut space, MOST, |out| event.encode(out, &mut scratch)) {
+            Ok(len) => len,
+            Err(error) => panic!("an expected event: {error}"),
         };
         let bytes: &[u8] = bytemuck::cast_slice(&space);
         let payload = bytes.get(..len).unwrap_or(&[]);

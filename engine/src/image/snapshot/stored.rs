@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::types::{EncodeError, Scratch, Stored, ViewError};
+use factlog_codec::types::{EncodeError, Scratch, Stored, ViewError, encode_growing};
 
 /// How the instances of a kind of state are stored in snapshots: see [`State::STORED`].
 ///
@@ -47,26 +47,17 @@ impl<S> StoredState<S> {
         self.logic.to_le_bytes().into_iter().fold((self.fingerprint)(), step)
     }
 
-    /// Appends the archive of a state to `space`, which grows as is needed; `None` if it takes
-    /// more than a snapshot has room for.
+    /// The archive of a state, in `space`, which grows as is needed; `None` if it takes more than a
+    /// snapshot has room for, or is nested too deeply.
     pub(crate) fn store<'a>(
         &self,
         state: &S,
         space: &'a mut Vec<u128>,
         scratch: &mut Scratch,
     ) -> Option<&'a [u8]> {
-        loop {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(space);
-            if let Ok(len) = (self.store)(state, bytes, scratch) {
-                let bytes: &[u8] = bytemuck::cast_slice(space);
-                return bytes.get(..len);
-            }
-            let more = (space.len() * 4).max(64);
-            if more > MOST / 16 {
-                return None;
-            }
-            space.resize(more, 0);
-        }
+        let len = encode_growing(space, MOST, |out| (self.store)(state, out, scratch)).ok()?;
+        let bytes: &[u8] = bytemuck::cast_slice(space);
+        bytes.get(..len)
     }
 
     pub(crate) fn restore(&self, bytes: &[u8]) -> Result<S, ViewError> {

@@ -16,6 +16,8 @@ pub(crate) struct Taking {
     copied: Vec<u64>,
     /// What was taken, and not handed over yet.
     pub(crate) records: Records,
+    /// Pieces that have enough.
+    pub(crate) full: Vec<Records>,
     /// Those that are suspended.
     pub(crate) left_out: Records,
     pub(crate) space: Vec<u128>,
@@ -31,11 +33,17 @@ impl Taking {
             end,
             copied: vec![0; (end as usize).div_ceil(64)],
             records: Records::of(section),
+            full: Vec::new(),
             left_out: Records::of(super::LEFT_OUT),
             space: Vec::new(),
             scratch: Scratch::new(),
             too_large: false,
         }
+    }
+
+    /// Bytes that were taken, and not handed over yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.full.iter().map(Records::len).sum::<usize>() + self.records.len()
     }
 
     /// Whether this instance has still to be taken; asked once for each.

@@ -46,7 +46,8 @@ pub enum SnapshotTrouble {
     Io(Arc<IoError>),
     /// What is before it cannot be read.
     Read(Arc<ReadError>),
-    /// An instance of this kind takes more than 256 MiB.
+    /// An instance of this kind cannot be stored: it takes more than 256 MiB, has lists of too many
+    /// elements (some hundred thousand that are no plain numbers), or is nested too deeply.
     TooLarge(&'static str),
     /// Instances stand in the snapshot before it only, and that is damaged: their kind. Remove it, and
     /// start anew.
@@ -70,7 +71,11 @@ impl fmt::Display for SnapshotTrouble {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::Read(error) => write!(f, "the log cannot be read: {error}"),
-            Self::TooLarge(kind) => write!(f, "an instance of `{kind}` takes more than 256 MiB"),
+            Self::TooLarge(kind) => write!(
+                f,
+                "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, has lists of \
+                 too many elements, or is nested too deeply"
+            ),
             Self::Damaged(kind, error) => write!(
                 f,
                 "instances of `{kind}` stand in an earlier snapshot only, which is damaged \
