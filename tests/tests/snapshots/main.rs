@@ -111,9 +111,13 @@ fn is_a_snapshot_of_one_sequence_while_there_are_commands() {
     // Each of them has every stream at the version that it had then.
     let all = files(directory.path());
     let log = options().open_read_only(directory.path()).expect("opens");
-    for file in &all {
-        versions_are_those_of_the_log(&fs::read(file).expect("readable"), &log);
-    }
+    let checked: Vec<_> = all
+        .iter()
+        .map(|file| versions_are_those_of_the_log(&fs::read(file).expect("readable"), &log))
+        .collect();
+    // The first may have been taken of the first few; not all of them.
+    let most = checked.iter().max().expect("some");
+    assert!(*most > 1_000, "{checked:?}");
     drop(log);
     // Each of them alone.
     let aside = scratch();
@@ -133,9 +137,9 @@ fn is_a_snapshot_of_one_sequence_while_there_are_commands() {
     }
 }
 
-/// Reads a snapshot as its format says, and counts events in the log.
+/// Reads a snapshot as its format says, and counts events in the log; how many instances it has.
 #[track_caller]
-fn versions_are_those_of_the_log(file: &[u8], log: &Log) {
+fn versions_are_those_of_the_log(file: &[u8], log: &Log) -> u64 {
     let header = SnapshotHeader::decode(file, file.len() as u64).expect("a header");
     let index = header.index(file).expect("an index");
     let purses = Sections::new(index).map(|one| one.expect("good"));
@@ -160,7 +164,7 @@ fn versions_are_those_of_the_log(file: &[u8], log: &Log) {
         }
     }
     assert_eq!(checked, section.entries);
-    assert!(checked > 100, "{checked}");
+    checked
 }
 
 #[test]
