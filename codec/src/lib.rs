@@ -51,7 +51,7 @@ pub use bytes::all_zero;
 pub use catalog::{Catalog, CatalogEntries, CatalogEntry, CatalogError};
 pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use cursor::{CursorName, CursorNameError, CursorPlace, CursorSlot, CursorSlotError};
-pub use factlog_derive::{event, value, vocabulary};
+pub use factlog_derive::{event, value, versions, vocabulary};
 pub use frame::{
     EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, FramePieces,
     GapBody, Sealed, SnapshotBody, seal_frame, seal_padded_frame,

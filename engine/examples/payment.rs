@@ -8,19 +8,19 @@ use factlog::{Aggregate, CommandError, Context, Engine, Events, Start, State};
 
 /// A command: what somebody wants. It may be refused.
 #[factlog::event(name = "approve-payment", version = 1)]
-struct ApprovePayment {
+pub(crate) struct ApprovePayment {
     cents: u64,
 }
 
 /// An event: what has happened. Nobody can refuse it any more.
 #[factlog::event(name = "payment-approved", version = 1)]
-struct PaymentApproved {
+pub(crate) struct PaymentApproved {
     cents: u64,
 }
 
 /// All that can happen to a customer's credit.
 #[factlog::vocabulary]
-enum CreditEvent {
+pub(crate) enum CreditEvent {
     Approved(PaymentApproved),
 }
 

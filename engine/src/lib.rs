@@ -31,7 +31,7 @@
 //! Where to read on:
 //!
 //! - [`guide`]: events, versions, aggregates, reading state, snapshots, testing, a page for each
-//! - [`event`], [`value`], [`vocabulary`]: what is stored, and how it is read
+//! - [`event`], [`value`], [`vocabulary`], [`versions`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading
 //! - [`RecoveryReport`]: what a crash has left, and what became of it; [`Scrub`]: what has rotted
@@ -66,7 +66,7 @@ pub use factlog_codec::{
     HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError,
     SegOpenError, SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey,
     StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
-    vocabulary,
+    versions, vocabulary,
 };
 pub use image::{
     Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
@@ -82,8 +82,8 @@ pub use log::{
     NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
     Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
     RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport,
-    ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
-    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
-    check_schema,
+    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
+    ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
+    SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
+    WriterThread, check_schema,
 };

@@ -30,7 +30,7 @@ mod views;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use events::FlightFact;
-use factlog::{Event, Options, Vocabulary, check_schema};
+use factlog::Options;
 use input::{Input, StepKind};
 use operations::{RecordStep, decide_all};
 
@@ -94,7 +94,5 @@ fn is_the_month_decided_as_a_walk_decides_it() {
 /// What the example stores was released with it.
 #[test]
 fn are_the_released_events_as_they_were() {
-    let types = FlightFact::types().into_iter().chain([RecordStep::static_type()]);
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/flights.schema");
-    check_schema(path, types).unwrap();
+    factlog::schema_lock!("golden/flights.schema", FlightFact, RecordStep);
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use factlog::{
     Aggregate, AskError, Context, Engine, Event, Events, Expected, Meta, Newer, Options, Replica,
     Start, State, StreamKey, StreamVersion, SuspensionCause, Upcast, UpcastError, Upcasts,
-    Vocabulary, Writer, check_schema,
+    Vocabulary, Writer, render,
 };
 use factlog_tests::{Random, scratch};
+use proptest::prelude::*;
 
 struct Counting;
 
@@ -222,11 +223,87 @@ fn are_all_versions_folded_as_the_newest() {
         // What is decided now goes on from there.
         let receipt = engine.call::<Lift>(0, Raise { hundredths: 5 }).expect("accepted");
         assert_eq!(receipt.version, StreamVersion::new(expected[0].1 + 1));
-        let after = Lift { height: expected[0].0.height + 5, steps: expected[0].0.steps + 1 };
+        let Lift { height, steps } = expected[0].0;
+        let after = Lift { height: height + 5, steps: steps + 1 };
         assert_eq!(lift(&engine, 0), after);
         // A panic spoils the state, and has the instance folded anew: earlier versions as well.
         assert!(engine.call::<Lift>(0, Raise { hundredths: SPOILS }).is_err());
         assert_eq!(lift(&engine, 0), after, "seed {seed}");
+        let receipt = engine.call::<Lift>(0, Raise { hundredths: 6 }).expect("accepted");
+        assert_eq!(receipt.version, StreamVersion::new(expected[0].1 + 2));
+        // The same after a restart, in which nothing of the command is left.
+        engine.close().expect("closes");
+        let after = Lift { height: height + 11, steps: steps + 2 };
+        assert_eq!(lift(&open(directory.path()), 0), after, "seed {seed}");
+    }
+}
+
+/// A fact in a version, and for which lift.
+#[derive(Debug, Clone, Copy)]
+enum Fact {
+    Units(u32),
+    Signed(i64),
+    Up(u64),
+    Down(u64),
+}
+
+fn facts() -> impl Strategy<Value = Vec<(u64, Fact)>> {
+    let fact = prop_oneof![
+        (0..500_u32).prop_map(Fact::Units),
+        (-500..500_i64).prop_map(Fact::Signed),
+        (0..500_u64).prop_map(Fact::Up),
+        (0..500_u64).prop_map(Fact::Down),
+    ];
+    proptest::collection::vec((0..3_u64, fact), 0..80)
+}
+
+impl Fact {
+    fn append(self, writer: &mut Writer, key: u64) {
+        match self {
+            Self::Units(units) => append(writer, key, &MovedV1 { units }),
+            Self::Signed(hundredths) => append(writer, key, &MovedV2 { hundredths }),
+            Self::Up(hundredths) => append(writer, key, &Raised { hundredths }),
+            Self::Down(hundredths) => append(writer, key, &Lowered { hundredths }),
+        }
+    }
+
+    /// The same, written in the newest version by hand.
+    fn append_newest(self, writer: &mut Writer, key: u64) {
+        let signed = match self {
+            Self::Units(units) => i64::from(units) * 100,
+            Self::Signed(hundredths) => hundredths,
+            Self::Up(_) | Self::Down(_) => return self.append(writer, key),
+        };
+        if signed > 0 {
+            let half = signed.unsigned_abs() / 2;
+            append(writer, key, &Raised { hundredths: half });
+            append(writer, key, &Raised { hundredths: signed.unsigned_abs() - half });
+        } else if signed < 0 {
+            append(writer, key, &Lowered { hundredths: signed.unsigned_abs() });
+        }
+    }
+}
+
+/// The lifts of a log, as an engine and as a replica have them.
+fn lifts(facts: &[(u64, Fact)], put: fn(Fact, &mut Writer, u64)) -> Vec<[Lift; 2]> {
+    let directory = scratch();
+    let mut writer = options().open(directory.path()).expect("opens");
+    facts.iter().for_each(|(key, fact)| put(*fact, &mut writer, *key));
+    writer.close().expect("closes");
+    let engine = open(directory.path());
+    let replica = Replica::of(engine.log()).state::<Lift>().start().expect("a replica");
+    replica.at_least(engine.log().visible().0, Duration::from_secs(30)).expect("in time");
+    let there = |key: u64| replica.with::<Lift, _>(&key, Lift::clone).expect("a state");
+    (0..3).map(|key| [lift(&engine, key), there(key)]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn is_a_mixed_log_what_the_newest_would_be(facts in facts()) {
+        let mixed = lifts(&facts, Fact::append);
+        prop_assert!(mixed.iter().all(|[live, replica]| live == replica));
+        prop_assert_eq!(mixed, lifts(&facts, Fact::append_newest));
     }
 }
 
@@ -277,80 +354,6 @@ fn does_making_newer_allocate_nothing() {
     assert_eq!(height, again);
     assert!(first > 0, "the allocator counts");
     assert_eq!(second, 0);
-}
-
-/// What all versions have in common, read in place.
-trait AnyMove {
-    fn hundredths_up(&self) -> i64;
-    fn is_old(&self) -> bool {
-        true
-    }
-}
-
-impl AnyMove for MovedV1View {
-    fn hundredths_up(&self) -> i64 {
-        i64::from(self.units()) * 100
-    }
-}
-impl AnyMove for MovedV2View {
-    fn hundredths_up(&self) -> i64 {
-        self.hundredths()
-    }
-}
-impl AnyMove for RaisedView {
-    fn hundredths_up(&self) -> i64 {
-        self.hundredths() as i64
-    }
-    fn is_old(&self) -> bool {
-        false
-    }
-}
-
-/// Versions side by side, for who reads each in its place.
-#[factlog::vocabulary]
-enum AnyVersion {
-    One(MovedV1),
-    Two(MovedV2),
-    Three(Raised),
-}
-
-impl<'a> AnyVersionView<'a> {
-    fn any(self) -> &'a dyn AnyMove {
-        match self {
-            Self::One(view) => view,
-            Self::Two(view) => view,
-            Self::Three(view) => view,
-        }
-    }
-}
-
-#[test]
-fn are_versions_read_in_place_without_an_allocation() {
-    let directory = scratch();
-    let mut writer = options().open(directory.path()).expect("opens");
-    for number in 0..300 {
-        match number % 3 {
-            0 => append(&mut writer, 1, &MovedV1 { units: number }),
-            1 => append(&mut writer, 1, &MovedV2 { hundredths: i64::from(number) * 100 }),
-            _ => append(&mut writer, 1, &Raised { hundredths: u64::from(number) * 100 }),
-        }
-    }
-    let mut cursor = writer.log().cursor(Start::Oldest).expect("a cursor");
-    // The first event has the cursor make what it needs.
-    let first = cursor.next_event().expect("readable").expect("there");
-    let view = first.view::<AnyVersion>().expect("valid").expect("known").any();
-    let (mut up, mut old) = (view.hundredths_up(), u64::from(view.is_old()));
-    COUNTS.set(true);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    while let Some(event) = cursor.next_event().expect("readable") {
-        let view = event.view::<AnyVersion>().expect("valid").expect("known").any();
-        up += view.hundredths_up();
-        old += u64::from(view.is_old());
-    }
-    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    COUNTS.set(false);
-    assert_eq!((up, old), ((0..300).sum::<i64>() * 100, 200));
-    assert_eq!(allocated, 0);
 }
 
 #[test]
@@ -427,17 +430,25 @@ fn are_earlier_versions_among_the_types() {
 /// each. If this fails, somebody has changed an event, or how events are archived.
 #[test]
 fn are_released_versions_what_they_were() {
-    let types = LiftEvent::types().into_iter().chain(Raise::types_of());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/versions.schema");
-    check_schema(path, types).expect("as released");
+    factlog::schema_lock!("golden/versions.schema", LiftEvent, Raise);
     let golden = |name: &str, event: &dyn Dynamic| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/versions").join(name);
         // A new version gets its file where the schema gets its line.
         if !path.exists() && std::env::var_os("FACTLOG_SCHEMA").is_some() {
             std::fs::write(&path, event.archive()).expect("written");
         }
-        let bytes = std::fs::read(path).expect("a golden file");
+        let bytes = std::fs::read(&path).expect("a golden file");
         assert_eq!(bytes, event.archive(), "{name} is archived otherwise now");
+        // What tools show of it, from its description alone.
+        let mut shown = String::new();
+        let description = event.of().description().expect("described");
+        render(description, &bytes, &mut shown, 4096).expect("valid");
+        let path = path.with_extension("json");
+        if !path.exists() && std::env::var_os("FACTLOG_SCHEMA").is_some() {
+            std::fs::write(&path, format!("{shown}\n")).expect("written");
+        }
+        let expected = std::fs::read_to_string(path).expect("a golden file");
+        assert_eq!(expected.trim_end(), shown, "{name} is shown otherwise now");
         let mut space = vec![0_u128; bytes.len().div_ceil(16)];
         bytemuck::cast_slice_mut::<_, u8>(&mut space)[..bytes.len()].copy_from_slice(&bytes);
         (space, bytes.len())
@@ -486,12 +497,3 @@ impl<E: Event> Dynamic for E {
         bytes[..len].to_vec()
     }
 }
-
-/// A command's type, as a list like that of a vocabulary.
-trait TypesOf: Event {
-    fn types_of() -> [&'static factlog::EventType; 1] {
-        [Self::static_type()]
-    }
-}
-
-impl TypesOf for Raise {}

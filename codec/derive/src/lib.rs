@@ -5,6 +5,7 @@
 //! | [`macro@event`] | a struct | an event: what is stored |
 //! | [`macro@value`] | a struct or an enum | a field of events |
 //! | [`macro@vocabulary`] | an enum of events | what an aggregate or a reader knows |
+//! | [`macro@versions`] | a trait of getters | what versions have in common, read in place |
 //!
 //! Their output refers to one hidden module of `factlog` only. All of them take `crate = path`, for
 //! programs that know factlog by another name.
@@ -18,6 +19,7 @@ mod record;
 mod refuse;
 mod value;
 mod variants;
+mod versions;
 mod vocabulary;
 
 /// Makes a struct an event.
@@ -95,6 +97,39 @@ pub fn value(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn vocabulary(args: TokenStream, item: TokenStream) -> TokenStream {
     finish(vocabulary::expand(args.into(), item.into()))
+}
+
+/// Makes a trait of getters what several versions of an event have in common: each is read where it
+/// stands in the log, and nothing is copied or allocated.
+///
+/// ```ignore
+/// #[factlog::vocabulary]
+/// pub enum AnyPrice {
+///     One(PriceSetV1),
+///     Two(PriceSet),
+/// }
+///
+/// #[factlog::versions(AnyPrice {
+///     One(old) => { cents: old.cents().into(), currency: "USD" },
+///     Two,
+/// })]
+/// pub trait Price {
+///     fn cents(&self) -> u64;
+///     fn currency(&self) -> &str;
+/// }
+/// ```
+///
+/// The view of the vocabulary, `AnyPriceView`, has the trait then. For each variant a getter is
+/// what stands behind its name in the braces, in which the view has the name in the parentheses;
+/// or else the view's own getter. It does not compile where a version has neither, and where a
+/// version of the vocabulary is left out. A method with a body is made of the others and is the same
+/// for all versions.
+///
+/// A trait with a lifetime, `trait Price<'log>`, may give what borrows from the log and not from
+/// the view: `fn currency(&self) -> &'log str`.
+#[proc_macro_attribute]
+pub fn versions(args: TokenStream, item: TokenStream) -> TokenStream {
+    finish(versions::expand(args.into(), item.into()))
 }
 
 fn finish(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

@@ -96,6 +96,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             }
         )*
 
+        const _: () = ::core::assert!(
+            #private::distinct(&[
+                #((<#events as #private::Event>::NAME, <#events as #private::Event>::VERSION),)*
+                #((<#earlier as #private::Event>::NAME, <#earlier as #private::Event>::VERSION),)*
+            ]),
+            "a vocabulary has each version of an event once: as a variant, or among the earlier ones"
+        );
+
         impl #private::Encode for #name {
             #[inline]
             fn event_type(&self) -> &'static #private::EventType {

@@ -102,3 +102,9 @@ fn does_a_pointer_to_itself_end() {
         assert_eq!(shown, "");
     });
 }
+
+#[test]
+fn is_what_contains_itself_shown_once() {
+    let description = Chain::static_type().description().expect("described");
+    assert_eq!(description.to_string(), "next: Option<Box<itself>>");
+}

@@ -103,7 +103,7 @@ pub use report::{
 };
 pub use retention::Retention;
 pub use salvage::{Hole, Salvage, SalvageError, SalvageReport, Salvaged};
-pub use schema::{SchemaError, check_schema};
+pub use schema::{SchemaChange, SchemaError, check_schema};
 pub use scrub::{
     Remedy, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop,
 };

@@ -16,6 +16,44 @@ const VARIABLE: &str = "FACTLOG_SCHEMA";
 /// A type by name and version.
 type Name = (String, u16);
 
+/// What stands in the file of a type: its fingerprint, and what it looks like, a field a line.
+type Shape = (u64, String);
+
+/// A released type that has another shape now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchemaChange {
+    /// Name of the event.
+    pub name: String,
+    /// Version of the event.
+    pub version: u16,
+    /// What was released: a field a line. Empty if the file does not say.
+    pub was: String,
+    /// What it is now.
+    pub is: String,
+}
+
+impl fmt::Display for SchemaChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, was, is } = self;
+        write!(f, "`{name}` version {version} was released with another shape")?;
+        if was == is {
+            write!(f, " (of the same fields, laid out in another way)")?;
+        } else if !was.is_empty() {
+            let gone = was.lines().filter(|line| !is.lines().any(|other| other == *line));
+            let new = is.lines().filter(|line| !was.lines().any(|other| other == *line));
+            gone.into_iter().try_for_each(|line| write!(f, "\n    - {line}"))?;
+            new.into_iter().try_for_each(|line| write!(f, "\n    + {line}"))?;
+            write!(f, "\n  so")?;
+        }
+        write!(
+            f,
+            ": take that back, or make it version {} and keep the old struct as an earlier one",
+            version.saturating_add(1)
+        )
+    }
+}
+
 /// How types differ from those that were released.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -28,8 +66,8 @@ pub enum SchemaError {
     Different {
         /// The file.
         path: PathBuf,
-        /// Released, and of another shape now, by name and version.
-        changed: Vec<(String, u16)>,
+        /// Released, and of another shape now.
+        changed: Vec<SchemaChange>,
         /// Released, and not there any more.
         gone: Vec<(String, u16)>,
         /// Not released so far.
@@ -42,17 +80,16 @@ impl fmt::Display for SchemaError {
         match self {
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Line(path, line) => {
-                write!(f, "{}, line {line}: not `name version fingerprint`", path.display())
+                write!(
+                    f,
+                    "{}, line {line}: neither `name version fingerprint`, nor a field",
+                    path.display()
+                )
             }
             Self::Different { path, changed, gone, new } => {
                 write!(f, "the schema differs from {}:", path.display())?;
-                for (name, version) in changed {
-                    write!(
-                        f,
-                        "\n- `{name}` version {version} was released with another shape: take that \
-                         back, or make it version {} and keep the old struct as an earlier one",
-                        version.saturating_add(1)
-                    )?;
+                for change in changed {
+                    write!(f, "\n- {change}")?;
                 }
                 for (name, version) in gone {
                     write!(
@@ -85,7 +122,9 @@ impl std::error::Error for SchemaError {
 
 /// Holds types against the file at `path`, in which the released ones stand: for a test of a program
 /// that stores them. With the environment variable `FACTLOG_SCHEMA=add`, new ones are added to the
-/// file; nothing in it is ever changed or taken out, but by hand.
+/// file; what was released is never changed or taken out, but by hand.
+///
+/// [`schema_lock!`](crate::schema_lock) is the same in one line.
 ///
 /// ```
 /// use factlog::{Vocabulary, check_schema};
@@ -123,35 +162,66 @@ fn check(path: &Path, types: Vec<&'static EventType>, add: bool) -> Result<(), S
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text.map_err(io)?,
     };
-    let mut released: BTreeMap<Name, u64> = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let read = read_line(line).ok_or(SchemaError::Line(path.to_owned(), number + 1))?;
-        released.insert(read.0, read.1);
-    }
-    let now: BTreeMap<Name, u64> = types
-        .into_iter()
-        .map(|one| ((one.name().to_owned(), one.version()), one.fingerprint()))
-        .collect();
+    let mut released = read(&text).map_err(|line| SchemaError::Line(path.to_owned(), line))?;
+    let shape = |one: &EventType| (one.fingerprint(), shown(one));
+    let now: BTreeMap<Name, Shape> =
+        types.into_iter().map(|one| ((one.name().to_owned(), one.version()), shape(one))).collect();
     let (mut changed, mut gone) = (Vec::new(), Vec::new());
-    for (name, fingerprint) in &released {
+    for (name, (fingerprint, was)) in &released {
         match now.get(name) {
             None => gone.push(name.clone()),
-            Some(found) if found != fingerprint => changed.push(name.clone()),
+            Some((found, is)) if found != fingerprint => changed.push(SchemaChange {
+                name: name.0.clone(),
+                version: name.1,
+                was: was.clone(),
+                is: is.clone(),
+            }),
             Some(_) => {}
         }
     }
     let new: Vec<_> = now.keys().filter(|name| !released.contains_key(*name)).cloned().collect();
     if changed.is_empty() && gone.is_empty() && (new.is_empty() || add) {
-        if !new.is_empty() {
+        if add {
             released.extend(now);
-            fs::write(path, written(&released)).map_err(io)?;
+            let written = written(&released);
+            if written != text {
+                fs::write(path, written).map_err(io)?;
+            }
         }
         return Ok(());
     }
     Err(SchemaError::Different { path: path.to_owned(), changed, gone, new })
+}
+
+/// What a type looks like, a field a line.
+fn shown(one: &EventType) -> String {
+    one.description().map_or_else(|| "opaque bytes".to_owned(), ToString::to_string)
+}
+
+/// The released types; or the number of a line that is none.
+fn read(text: &str) -> Result<BTreeMap<Name, Shape>, usize> {
+    let mut released: BTreeMap<Name, Shape> = BTreeMap::new();
+    let mut last: Option<Name> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(field) = line.strip_prefix(FIELD) {
+            // It belongs to the type above.
+            let above = last.as_ref().and_then(|name| released.get_mut(name)).ok_or(number)?;
+            if !above.1.is_empty() {
+                above.1.push('\n');
+            }
+            above.1.push_str(field);
+            continue;
+        }
+        let (name, fingerprint) = read_line(line).ok_or(number)?;
+        if released.insert(name.clone(), (fingerprint, String::new())).is_some() {
+            return Err(number);
+        }
+        last = Some(name);
+    }
+    Ok(released)
 }
 
 fn read_line(line: &str) -> Option<(Name, u64)> {
@@ -161,15 +231,56 @@ fn read_line(line: &str) -> Option<(Name, u64)> {
     words.next().is_none().then(|| ((name.to_owned(), version), fingerprint))
 }
 
-fn written(released: &BTreeMap<Name, u64>) -> String {
+/// What a line begins with that shows a field.
+const FIELD: &str = "    ";
+
+fn written(released: &BTreeMap<Name, Shape>) -> String {
     let mut text = String::from(
-        "# Events that were released: name, version, fingerprint of their shape. A line is added by a\n\
-         # test with FACTLOG_SCHEMA=add, and never changed.\n",
+        "# Events that were released: name, version, fingerprint of their shape; below, their fields. \
+         New\n# ones are added by a test with FACTLOG_SCHEMA=add; what is there is never changed.\n",
     );
-    for ((name, version), fingerprint) in released {
+    for ((name, version), (fingerprint, fields)) in released {
         text.push_str(&format!("{name} {version} {fingerprint:016x}\n"));
+        for field in fields.lines() {
+            text.push_str(&format!("{FIELD}{field}\n"));
+        }
     }
     text
+}
+
+/// Holds the types of events and vocabularies against a file in the package, in which the released
+/// ones stand; panics with what differs. One line in a test:
+///
+/// ```no_run
+/// # #[factlog::event(name = "price-set", version = 1)]
+/// # pub struct PriceSet { pub cents: u64 }
+/// # #[factlog::event(name = "set-price", version = 1)]
+/// # pub struct SetPrice { pub cents: u64 }
+/// # #[factlog::vocabulary]
+/// # pub enum PriceEvent { Set(PriceSet) }
+/// #[test]
+/// fn are_released_events_as_they_were() {
+///     factlog::schema_lock!("schema.lock", PriceEvent, SetPrice);
+/// }
+/// ```
+///
+/// Run it once with the environment variable `FACTLOG_SCHEMA=add`, which writes the file or adds to
+/// it what is new, and commit the file. See [`check_schema`](crate::check_schema), which it calls.
+///
+/// # Panics
+///
+/// When a released type has changed or vanished, one is new, or the file cannot be read.
+#[macro_export]
+macro_rules! schema_lock {
+    ($path:expr, $($of:ty),+ $(,)?) => {{
+        #[allow(unused_imports, reason = "there are events, or vocabularies, or both")]
+        use $crate::__private::{OfEvent as _, OfVocabulary as _};
+        let path = ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")).join($path);
+        let types = [$((&$crate::__private::TypesOf::<$of>::new()).types()),+].concat();
+        if let ::core::result::Result::Err(error) = $crate::check_schema(path, types) {
+            ::core::panic!("{error}");
+        }
+    }};
 }
 
 #[cfg(test)]
@@ -209,5 +320,10 @@ mod tests {
         );
         fs::write(&path, "two three\n").expect("written");
         assert!(matches!(check(&path, vec![], false), Err(SchemaError::Line(_, 1))));
+        // A field of nothing, and a type twice.
+        fs::write(&path, "# a remark\n    cents: u64\n").expect("written");
+        assert!(matches!(check(&path, vec![], false), Err(SchemaError::Line(_, 2))));
+        fs::write(&path, "one 1 0\n    cents: u64\none 1 1\n").expect("written");
+        assert!(matches!(check(&path, vec![], false), Err(SchemaError::Line(_, 3))));
     }
 }

@@ -11,12 +11,14 @@
 //! | `write` | from nodes to bytes |
 //! | `decode` | from any bytes to nodes |
 //! | `check` | which nodes make sense together |
+//! | `show` | from nodes to text that people compare |
 
 mod build;
 mod check;
 mod decode;
 mod error;
 mod shape;
+mod show;
 mod write;
 
 use core::fmt;
