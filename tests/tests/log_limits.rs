@@ -293,6 +293,36 @@ fn do_times_rise_whatever_the_clock_says() {
     assert_eq!(read_all(&writer.log()).len(), 20);
 }
 
+/// A stream comes with its first event. If that fails, there is no such stream: neither now nor for
+/// whoever reads what was committed.
+#[test]
+fn does_an_encode_that_misbehaves_take_its_new_stream_along() {
+    for how in [How::Panic, How::Fail, How::Lie(LIMIT)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer = small().open(directory.path()).expect("a log");
+        let (lost, kept) = (StreamKey::new("lost", 1_u64), StreamKey::new("kept", 1_u64));
+        let (lost, kept) = (lost.expect("a name"), kept.expect("a name"));
+        let block = Opaque::new(&BLOCK, b"kept");
+        let mut transaction = writer.begin().expect("a transaction");
+        let bad = Misbehaving { how };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            transaction.append_with(&bad, Meta::new().stream(&lost, Expected::NEW)).is_ok()
+        }));
+        assert!(!outcome.unwrap_or(false), "{how:?}: appended");
+        let meta = Meta::new().stream(&kept, Expected::NEW);
+        transaction.append_with(&block, meta).expect("staged");
+        transaction.commit().expect("committed");
+        let streams = |log: &factlog::Log| {
+            (log.streams(), [&lost, &kept].map(|key| log.stream_version(key).get()))
+        };
+        assert_eq!(streams(&writer.log()), (1, [0, 1]), "{how:?}");
+        drop(writer);
+        let writer = small().open(directory.path()).expect("a log");
+        assert_eq!(streams(&writer.log()), (1, [0, 1]), "{how:?}, opened again");
+        assert_eq!(read_all(&writer.log()).len(), 1);
+    }
+}
+
 #[test]
 fn does_a_clock_that_panics_leave_the_log_as_it_was() {
     let directory = tempfile::tempdir().expect("a directory");

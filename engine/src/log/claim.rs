@@ -72,6 +72,15 @@ impl Claim {
         }
     }
 
+    /// Has the processor fetch what stores will need soon, `at` bytes behind the tail and further. A
+    /// buffer is near anyway.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self, at: usize, len: usize) {
+        if let Self::Mapped(half) = self {
+            half.fetch_ahead(at, len);
+        }
+    }
+
     /// The frame of `len` bytes at the tail stands: it is never changed again.
     ///
     /// An error comes from the operating system, and the tail is where it was.

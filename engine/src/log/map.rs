@@ -25,6 +25,13 @@ pub(crate) struct Mapping {
     raw: MmapRaw,
 }
 
+/// How far ahead of a store its line is fetched, in bytes: so long takes what comes between, at the
+/// rate at which memory takes stores.
+const AHEAD: usize = 2048;
+/// Bytes of a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// The right to write into a mapping, at or above the tail. There is one for each mapping.
 #[derive(Debug)]
 pub(crate) struct WriteHalf {
@@ -156,6 +163,24 @@ impl WriteHalf {
         // of its mapping and is borrowed mutably; frozen slices end at or below a tail that was
         // published, which is at most this tail (invariant 1).
         unsafe { slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Has the processor fetch the lines that stores will need soon: those of `len` bytes, [`AHEAD`] of
+    /// `at` bytes behind the tail. A store that waits for its line holds up all that follow it.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self, at: usize, len: usize) {
+        let from = self.tail + at + AHEAD;
+        if from + len > self.limit {
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..len).step_by(LINE) {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let place = self.mapping.raw.as_ptr().wrapping_add(from + line).cast();
+            // SAFETY: a hint reads nothing and changes nothing, whatever the address; every x86-64
+            // processor has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place) };
+        }
     }
 
     /// Freezes `len` bytes at the tail: they are never given out for writing again.

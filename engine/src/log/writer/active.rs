@@ -147,6 +147,12 @@ impl Active {
         self.claim.space(len)
     }
 
+    /// Has the processor fetch what stores behind these will need soon.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self, at: usize, len: usize) {
+        self.claim.fetch_ahead(at, len);
+    }
+
     /// Closes the frame at the tail, whose body of `len` bytes stands in its space; filled up to
     /// the next page, if `pad` says so. Gives its span.
     ///

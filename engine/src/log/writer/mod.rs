@@ -252,8 +252,22 @@ impl Writer {
 
     /// Makes sure that a transaction can be begun, for one event of known size if there is one:
     /// then less room is asked for at the end of a segment.
-    #[inline]
+    #[inline(always)]
     fn make_ready(
+        &mut self,
+        single: Option<(usize, Option<&Meta<'_>>, &EventType)>,
+    ) -> Result<(), Box<AppendError>> {
+        let Shared { poison, fork, .. } = &*self.shared;
+        if poison.get().is_none() && !fork.is_child() && self.active.room() >= self.max_transaction
+        {
+            return Ok(());
+        }
+        self.make_ready_anyway(single)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_ready_anyway(
         &mut self,
         single: Option<(usize, Option<&Meta<'_>>, &EventType)>,
     ) -> Result<(), Box<AppendError>> {
@@ -263,15 +277,13 @@ impl Writer {
         if self.shared.fork.is_child() {
             return Err(AppendError::Forked.into());
         }
-        if self.active.room() < self.max_transaction {
-            // A type that is new brings its description along.
-            let known = single.filter(|(_, _, event)| self.staged_type(event).is_some());
-            let bound = known.map_or(self.max_transaction, |(size, meta, _)| {
-                meta.copied().unwrap_or_default().frame_bound(size)
-            });
-            if self.active.room() < bound.min(self.max_transaction) {
-                self.roll()?;
-            }
+        // A type that is new brings its description along.
+        let known = single.filter(|(_, _, event)| self.staged_type(event).is_some());
+        let bound = known.map_or(self.max_transaction, |(size, meta, _)| {
+            meta.copied().unwrap_or_default().frame_bound(size)
+        });
+        if self.active.room() < bound.min(self.max_transaction) {
+            self.roll()?;
         }
         Ok(())
     }

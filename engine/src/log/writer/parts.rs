@@ -1,6 +1,6 @@
 //! Frames of several submissions: what one of them has added can be marked, looked at, taken back.
 
-use factlog_codec::layout::FRAME_HEADER;
+use factlog_codec::layout::{FRAME_HEADER, align_up};
 use factlog_codec::{
     Item, ItemFlags, ItemHeader, ItemKind, Items, Sequence, StreamKey, StreamNumber, StreamVersion,
 };
@@ -12,7 +12,6 @@ use super::stage::Savepoint;
 #[derive(Debug)]
 pub(crate) struct Point {
     stage: Savepoint,
-    used: usize,
     body_end: usize,
     count: usize,
     commands: usize,
@@ -25,19 +24,20 @@ impl Transaction<'_> {
     pub(crate) const EMPTY: usize = FRAME_HEADER;
 
     pub(crate) fn savepoint(&self) -> Point {
-        let Self { used, body_end, count, commands, last_item, .. } = *self;
+        let Self { body_end, count, commands, last_item, .. } = *self;
         let stage = self.writer.stage.savepoint();
-        Point { stage, used, body_end, count, commands, last_item }
+        Point { stage, body_end, count, commands, last_item }
     }
 
     /// Takes back everything since `point`, also where code of the user's panicked.
     #[cold]
     pub(crate) fn roll_back(&mut self, point: &Point) {
         self.writer.stage.go_back(point.stage);
-        (self.used, self.body_end) = (point.used, point.body_end);
+        self.spoilt = self.spoilt.max(self.used());
+        self.body_end = point.body_end;
         (self.count, self.last_item) = (point.count, point.last_item);
         self.commands = point.commands;
-        self.wipe(self.used);
+        self.wipe(self.used());
     }
 
     /// Marks the last event since `point` as the last of its submission; how many there are.
@@ -61,7 +61,7 @@ impl Transaction<'_> {
 
     /// Bytes of the frame so far.
     pub(crate) fn bytes(&self) -> usize {
-        self.used
+        self.used()
     }
 
     /// The sequence that the next event would have.
@@ -71,8 +71,10 @@ impl Transaction<'_> {
 
     /// The events that were added since `point`, in order.
     pub(crate) fn added_events(&mut self, point: &Point) -> impl Iterator<Item = Item<'_>> {
-        let bytes: &[u8] = self.writer.active.space(self.used);
-        let items = Items::new(bytes.get(point.used..).unwrap_or(&[])).filter_map(Result::ok);
+        let used = self.used();
+        let bytes: &[u8] = self.writer.active.space(used);
+        let items =
+            Items::new(bytes.get(align_up(point.body_end)..).unwrap_or(&[])).filter_map(Result::ok);
         items.filter(|item| item.header.flags.kind == ItemKind::Event)
     }
 

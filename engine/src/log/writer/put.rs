@@ -11,13 +11,17 @@ use factlog_codec::{
 };
 
 use super::meta::StreamName;
+use super::transaction::AtWork;
 use super::{Expected, Meta, Transaction, Writer};
 use crate::log::error::AppendError;
 use crate::log::recovery::Head;
 use crate::log::type_table::LogType;
 
+/// Bytes that are fetched ahead for an event, at most: of a longer one, the processor sees by itself
+/// where it goes.
+const FETCHED: usize = 512;
+
 impl Transaction<'_> {
-    #[inline]
     pub(super) fn put(
         &mut self,
         event: &impl Encode,
@@ -63,26 +67,64 @@ impl Transaction<'_> {
             extensions = Some(found);
         }
 
-        let limit = self.limit();
-        let item = self.used;
+        let item = (type_number, stream);
+        self.put_payload(event, item, extensions.as_ref().map(|found| (found, extensions_len)))?;
+        if let Some(EventExtensions { link: Some(link), further, .. }) = extensions {
+            let (position, index) = (self.position(), (self.count - 1) as u16);
+            let head = |link: Link| Head { version: link.version, position, index };
+            self.writer.stage.set_head(stream, head(link));
+            for further in further {
+                self.writer.stage.set_head(further.stream, head(further.link));
+            }
+        }
+        Ok(sequence)
+    }
+
+    /// An event of a known type, and nothing beside it.
+    #[inline(always)]
+    pub(super) fn put_event(
+        &mut self,
+        event: &impl Encode,
+        type_number: TypeNumber,
+    ) -> Result<Sequence, Box<AppendError>> {
+        let count = self.count;
+        if count >= MAX_EVENTS {
+            return Err(AppendError::TooManyEvents.into());
+        }
+        let put = self.put_payload(event, (type_number, StreamNumber::NONE), None);
+        if let Err(error) = put {
+            self.wipe(self.used());
+            return Err(error);
+        }
+        Ok(self.writer.next.after(count as u64))
+    }
+
+    /// An event's item, behind what stands. After an error the space behind that is not clean.
+    #[inline(always)]
+    fn put_payload(
+        &mut self,
+        event: &impl Encode,
+        (type_number, stream): (TypeNumber, StreamNumber),
+        extensions: Option<(&EventExtensions<'_>, usize)>,
+    ) -> Result<(), Box<AppendError>> {
+        let (limit, item) = (self.limit, self.used());
+        let extensions_len = extensions.map_or(0, |(_, len)| len);
         let payload = item + ITEM_HEADER + extensions_len;
         let Writer { active, scratch, .. } = &mut *self.writer;
         let space = active.space(limit);
-        let Some(room) = space.get_mut(payload..) else {
-            return Err(AppendError::TooLarge { limit }.into());
-        };
+        let Some(room) = space.get_mut(payload..) else { return Err(too_large(limit)) };
         let most = room.len();
-        // Until it says otherwise, it may have written anywhere.
-        self.high = limit;
         // The length is what code of the user's says: it is not to be trusted.
+        let at_work = AtWork { spoilt: &mut self.spoilt, limit };
         let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
-            return Err(AppendError::TooLarge { limit }.into());
+            return Err(too_large(limit));
         };
+        at_work.done();
         let end = align_up(payload + len);
         if end != payload + len {
             space[payload + len..end].fill(0);
         }
-        if let Some(extensions) = &extensions {
+        if let Some((extensions, _)) = extensions {
             extensions.encode(&mut space[item + ITEM_HEADER..payload]);
         }
         let header = ItemHeader {
@@ -93,27 +135,11 @@ impl Transaction<'_> {
             stream,
         };
         space[item..item + ITEM_HEADER].copy_from_slice(&header.encode());
-
-        if let Some(EventExtensions { link: Some(link), further, .. }) = extensions {
-            let (position, index) = (self.position(), self.count as u16);
-            let head = |link: Link| Head { version: link.version, position, index };
-            self.writer.stage.set_head(stream, head(link));
-            for further in further {
-                self.writer.stage.set_head(further.stream, head(further.link));
-            }
-        }
-        self.used = end;
-        self.high = end;
+        active.fetch_ahead(item, (end - item).min(FETCHED));
         self.body_end = payload + len;
         self.count += 1;
         self.last_item = item;
-        Ok(sequence)
-    }
-
-    /// Most bytes that this frame may take, header included.
-    #[inline]
-    pub(super) fn limit(&self) -> usize {
-        self.writer.max_transaction.min(self.writer.active.room())
+        Ok(())
     }
 
     fn position(&self) -> Position {
@@ -194,8 +220,8 @@ impl Transaction<'_> {
         of: Option<&EventType>,
         command: &CommandItem<'_>,
     ) -> Result<(), AppendError> {
-        if self.dirty {
-            self.wipe(self.used);
+        if self.spoilt != 0 {
+            self.wipe(self.used());
         }
         let point = self.savepoint();
         let put = self.try_put_command(stream, of, command);
@@ -223,11 +249,8 @@ impl Transaction<'_> {
                 None => self.put_stream(name)?,
             },
         };
-        let len = command.encoded_len();
-        let payload = self.used + ITEM_HEADER;
         let kind = (ItemKind::Command, type_number, stream);
-        self.put_item(kind, len, |payload| command.encode(payload))?;
-        self.body_end = payload + len;
+        self.put_item(kind, command.encoded_len(), |payload| command.encode(payload))?;
         self.commands += 1;
         Ok(())
     }
@@ -271,8 +294,7 @@ impl Transaction<'_> {
         len: usize,
         encode: impl FnOnce(&mut [u8]),
     ) -> Result<(), AppendError> {
-        let limit = self.limit();
-        let start = self.used;
+        let (limit, start) = (self.limit, self.used());
         let payload = start + ITEM_HEADER;
         let end = align_up(payload + len);
         if end > limit {
@@ -289,10 +311,16 @@ impl Transaction<'_> {
         space[start..payload].copy_from_slice(&header.encode());
         encode(&mut space[payload..payload + len]);
         space[payload + len..end].fill(0);
-        self.used = end;
-        self.high = self.high.max(end);
+        self.body_end = payload + len;
         Ok(())
     }
+}
+
+/// Made apart from where it may happen, which is on the hot path.
+#[cold]
+#[inline(never)]
+fn too_large(limit: usize) -> Box<AppendError> {
+    AppendError::TooLarge { limit }.into()
 }
 
 /// Causes must stand in the log already, or before the event in its transaction.

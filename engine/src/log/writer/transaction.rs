@@ -3,7 +3,7 @@
 //! Events are serialised straight to where they will stay, above the tail. Until the commit
 //! nobody else can see them; if anything fails, the space is zeroed again.
 
-use factlog_codec::layout::FRAME_HEADER;
+use factlog_codec::layout::{FRAME_HEADER, align_up};
 use factlog_codec::types::Encode;
 use factlog_codec::{FrameDraft, FrameFlags, FrameKind, Position, Sequence};
 
@@ -39,21 +39,59 @@ impl Receipt {
 #[derive(Debug)]
 pub struct Transaction<'w> {
     pub(super) writer: &'w mut Writer,
-    pub(super) start: Savepoint,
-    /// Bytes of the frame that stand, header included; the next item goes behind them.
-    pub(super) used: usize,
-    /// Where the last payload ends: the frame's exact end.
+    /// Most bytes that the frame may take, header included.
+    pub(super) limit: usize,
+    /// Where the last payload ends: the frame's exact end. The next item goes behind it.
     pub(super) body_end: usize,
     pub(super) count: usize,
     /// Items that are no events, but a reason to commit a frame: commands.
     pub(super) commands: usize,
     /// Where the item of the last event begins.
     pub(super) last_item: usize,
-    /// Bytes behind this are zero.
-    pub(super) high: usize,
-    /// Code of the user's is at work, or has panicked.
-    pub(super) dirty: bool,
+    /// Bytes behind what stands may not be zero up to here: code of the user's has panicked or failed
+    /// there. It is 0 as long as nothing has, so that an append has nothing to note.
+    pub(super) spoilt: usize,
     committed: bool,
+}
+
+/// An event is being added, and perhaps names before it: unless all of it comes to stand, after an
+/// error or a panic, nothing does.
+struct Adding<'t, 'w> {
+    transaction: &'t mut Transaction<'w>,
+    point: Savepoint,
+    body_end: usize,
+}
+
+impl Drop for Adding<'_, '_> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self { transaction, point, body_end } = self;
+        transaction.writer.stage.go_back(*point);
+        transaction.spoilt = transaction.spoilt.max(transaction.used());
+        transaction.body_end = *body_end;
+        transaction.wipe(transaction.used());
+    }
+}
+
+/// Code of the user's is at work: if it panics, it may have written anywhere.
+pub(super) struct AtWork<'t> {
+    pub(super) spoilt: &'t mut usize,
+    pub(super) limit: usize,
+}
+
+impl AtWork<'_> {
+    /// It has come back, and has written only where it says.
+    #[inline]
+    pub(super) fn done(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for AtWork<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.spoilt = self.limit;
+    }
 }
 
 impl<'w> Transaction<'w> {
@@ -65,15 +103,13 @@ impl<'w> Transaction<'w> {
             Self::take_back_leaked(writer);
         }
         Self {
+            limit: writer.max_transaction.min(writer.active.room()),
             writer,
-            start: Savepoint::default(),
-            used: FRAME_HEADER,
             body_end: FRAME_HEADER,
             count: 0,
             commands: 0,
             last_item: 0,
-            high: FRAME_HEADER,
-            dirty: false,
+            spoilt: 0,
             committed: false,
         }
     }
@@ -84,7 +120,7 @@ impl<'w> Transaction<'w> {
     fn take_back_leaked(writer: &mut Writer) {
         writer.in_transaction = false;
         let mut leaked = Transaction::new(writer);
-        leaked.high = usize::MAX;
+        leaked.spoilt = usize::MAX;
         drop(leaked);
         writer.in_transaction = true;
     }
@@ -123,36 +159,55 @@ impl<'w> Transaction<'w> {
         self.add(event, Some(&meta)).map_err(|error| *error)
     }
 
-    /// Adds an event. What is on the hot path goes by reference or in registers: an error in a box,
-    /// and no `Meta` where there is none.
+    /// Bytes of the frame that stand, header included; the next item goes behind them.
     #[inline]
+    pub(super) fn used(&self) -> usize {
+        align_up(self.body_end)
+    }
+
+    /// Adds an event. What is on the hot path goes by reference or in registers: an error in a box,
+    /// and no `Meta` where there is none. A processor has few places for stores that wait for
+    /// memory, so the hot path makes as few as it can: it stands where it is called.
+    #[inline(always)]
     pub(super) fn add(
         &mut self,
         event: &impl Encode,
         meta: Option<&Meta<'_>>,
     ) -> Result<Sequence, Box<AppendError>> {
-        if self.dirty {
+        if meta.is_none()
+            && self.spoilt == 0
+            && let Some(number) = self.writer.staged_type(event.event_type())
+        {
+            return self.put_event(event, number);
+        }
+        self.add_with_names(event, meta)
+    }
+
+    /// Adds an event that may bring other items along, or changes what is known of streams.
+    #[inline(never)]
+    fn add_with_names(
+        &mut self,
+        event: &impl Encode,
+        meta: Option<&Meta<'_>>,
+    ) -> Result<Sequence, Box<AppendError>> {
+        if self.spoilt != 0 {
             // Code of the user's panicked on the way, and was caught.
-            self.wipe(self.used);
+            self.wipe(self.used());
         }
-        let (point, used) = (self.writer.stage.savepoint(), self.used);
-        self.dirty = true;
-        let put = self.put(event, meta.filter(|meta| !meta.is_empty()));
-        if put.is_err() {
-            self.writer.stage.go_back(point);
-            self.used = used;
-            self.wipe(used);
+        let (point, body_end) = (self.writer.stage.savepoint(), self.body_end);
+        let adding = Adding { transaction: self, point, body_end };
+        let put = adding.transaction.put(event, meta.filter(|meta| !meta.is_empty()));
+        if put.is_ok() {
+            std::mem::forget(adding);
         }
-        self.dirty = false;
         put
     }
 
     /// Zeroes the claim from `from` on, as far as it may have been written to.
     #[cold]
     pub(super) fn wipe(&mut self, from: usize) {
-        let limit = self.limit().min(self.high);
-        self.high = from.max(FRAME_HEADER);
-        if let Some(dirty) = self.writer.active.space(limit).get_mut(from..) {
+        let end = self.spoilt.max(self.used()).min(self.limit);
+        if let Some(dirty) = self.writer.active.space(end).get_mut(from..) {
             // Only what is not zero, so that pages nobody touched stay as they are.
             for chunk in dirty.chunks_mut(4096) {
                 if chunk.iter().any(|byte| *byte != 0) {
@@ -160,7 +215,7 @@ impl<'w> Transaction<'w> {
                 }
             }
         }
-        self.dirty = false;
+        self.spoilt = 0;
     }
 
     /// Makes all events visible at once, and durable if that is the log's
@@ -199,15 +254,15 @@ impl<'w> Transaction<'w> {
     }
 
     /// The commit, in place, of a frame of that time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finish(&mut self, (ts, flags): FrameTime) -> Result<(), Arc<IoError>> {
         let count = self.count as u64;
         let first = self.writer.next;
         if count == 0 && self.commands == 0 {
             return Ok(());
         }
-        if self.dirty {
-            self.wipe(self.used);
+        if self.spoilt != 0 {
+            self.wipe(self.used());
         }
         let writer = &mut *self.writer;
         let draft = FrameDraft {
@@ -265,7 +320,7 @@ impl Drop for Transaction<'_> {
 impl Transaction<'_> {
     #[cold]
     fn abort(&mut self) {
-        self.writer.stage.go_back(self.start);
+        self.writer.stage.go_back(Savepoint::default());
         self.wipe(0);
         self.writer.in_transaction = false;
     }
