@@ -68,7 +68,8 @@ impl Subject for Factlog {
         log.segment = Some(SEGMENT);
         // The type is described in the log with its first event.
         log.writer.append(&Opaque::new(&EVENT, load.payloads.of(0)))?;
-        settle(&load.within.join("seg"), before + SEGMENT - MARGIN)?;
+        // The segment in use and the one after it: nothing is made present while this is measured.
+        settle(&load.within.join("seg"), before + 2 * SEGMENT - MARGIN)?;
         Ok(Some(Box::new(log)))
     }
 

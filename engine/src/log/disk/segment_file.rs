@@ -12,8 +12,11 @@ use super::directory::Directory;
 use super::files::{open_regular, read_at, read_no_further};
 use super::observe::DiskIo;
 
-/// Bytes of a new segment that are written between two syncs.
-const PIECE: usize = 4 << 20;
+/// Bytes of a new segment that are written between two syncs: so few that a sync of the log next
+/// door hardly waits for them.
+const PIECE: usize = 128 << 10;
+/// Copies of at least so many bytes stand in large pages.
+const LARGE: usize = 4 << 20;
 
 /// Makes a segment: real blocks, a header, a name, all durable.
 ///
@@ -106,7 +109,7 @@ impl SegmentBytes {
             self.data_end = 0;
             let space = MmapMut::map_anon(len)?;
             #[cfg(target_os = "linux")]
-            if len >= PIECE {
+            if len >= LARGE {
                 // Only advice: without it there are more pages.
                 let _ = space.advise(memmap2::Advice::HugePage);
             }
