@@ -79,15 +79,19 @@ impl Drop for Lock {
     }
 }
 
-/// The second lock. There are file systems that lock no directories: there is the first one alone.
+/// The second lock, and the end of changes elsewhere. There are file systems that lock no directories:
+/// there is the first one alone.
 #[cfg(unix)]
 fn lock_directory(directory: &Directory) -> Result<Option<File>, LockError> {
-    let file = File::open(directory.segments())?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(LockError::Held),
-        Err(TryLockError::Error(_)) => Ok(None),
-    }
+    let path = directory.segments();
+    let file = File::open(&path)?;
+    let locked = match file.try_lock() {
+        Ok(()) => Some(file.try_clone()?),
+        Err(TryLockError::WouldBlock) => return Err(LockError::Held),
+        Err(TryLockError::Error(_)) => None,
+    };
+    directory.io().stay_in(path, file);
+    Ok(locked)
 }
 
 #[cfg(not(unix))]
