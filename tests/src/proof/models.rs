@@ -35,6 +35,11 @@ pub fn interleavings(request: &Request) -> Row {
     }
 }
 
+/// Builds the models. What does not build is told by whoever needs it.
+pub fn build_ahead() {
+    drop(Models::make("models"));
+}
+
 /// A log under load; `count` is how many seconds.
 pub fn stress(request: &Request) -> Row {
     let each = Duration::from_secs(request.times(16, 600)) / 2;
