@@ -102,6 +102,8 @@ impl Copied {
             .args(words)
             .env("RUSTFLAGS", flags)
             .env("CARGO_TARGET_DIR", &self.target)
+            // One file after the other is changed and changed back, whatever is asked of other builds.
+            .env("CARGO_INCREMENTAL", "1")
             .env("RUST_BACKTRACE", "0")
             .output()
             .map_err(|error| error.to_string())

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use factlog::{
-    AppendError, Durability, EventType, Opaque, OpenError, Options, SyncError, WriteWay, Writer,
+    AppendError, Durability, EventType, Opaque, OpenError, Options, Start, SyncError, WriteWay,
+    Writer,
 };
 use factlog_tests::surgery::segment_path;
 use factlog_tests::{read_all, scratch, small};
@@ -215,7 +216,12 @@ fn does_a_log_that_was_moved_away_leave_its_successor_alone() {
         let mut writer = log(&place, way);
         fs::rename(&place, &aside).expect("moved");
         let mut other = log(&place, way);
+        append(&mut other, 20_000);
         other.sync().expect("durable");
+        let refused = writer.log().named_cursor_from("first", Start::Oldest).map(drop);
+        let refused = refused.expect_err("a cursor would stand in the other one");
+        assert!(refused.to_string().contains("moved away or replaced"), "{way:?}: {refused}");
+        assert!(!place.join("cursors").join("first").exists());
         // The first one has segments prepared. It needs more, and must not put them there; nor
         // may it say in the other one's manifest what is true of itself.
         let ended = (0..100_000).find_map(|_| {
@@ -226,9 +232,10 @@ fn does_a_log_that_was_moved_away_leave_its_successor_alone() {
         assert!(told.iter().any(|told| ended.contains(told)), "{way:?}: {ended}");
         assert!(writer.close().is_err(), "{way:?}");
         append(&mut other, 5_000);
+        let events = read_all(&other.log()).len();
         other.close().expect("closed");
         let log = options(way).open_read_only(&place).expect("opens");
-        assert_eq!(read_all(&log).len(), 5_020, "{way:?}");
+        assert_eq!((events, read_all(&log).len()), (25_020, 25_020), "{way:?}");
         drop(log);
         // Under its own name the first one is whole, as far as it came.
         let log = options(way).open_read_only(&aside).expect("opens");
