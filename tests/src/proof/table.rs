@@ -95,7 +95,8 @@ fn try_all(arguments: &Arguments, ahead: &mut Ahead) -> Report {
             eprintln!("{} does not hold: {failure}", promise.id);
         }
         let seconds = began.elapsed().as_secs();
-        lines.push(Line { promise, row, planted: 0, found: 0, seconds });
+        let canaries = row.canaries;
+        lines.push(Line { promise, row, planted: canaries, found: canaries, seconds });
     }
     Report { seed: request.seed, lines, notes: Vec::new() }
 }
@@ -116,10 +117,8 @@ pub fn attempt(promise: &Promise, request: &Request) -> Row {
         let (tried, panicked) = watched(|| part(request));
         tried.unwrap_or_else(|| Row {
             holds: false,
-            tried: 0,
-            counts: Vec::new(),
             failure: Some(format!("{panicked} (seed {})", request.seed)),
-            skipped: None,
+            ..Row::default()
         })
     }))
 }

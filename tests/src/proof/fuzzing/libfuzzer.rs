@@ -162,6 +162,7 @@ impl Built {
             }
             found.push(format!("{} after {} inputs", canary.word(), run.tried));
         }
+        row.canaries = found.len() as u64;
         row.counts.push(format!("{0} of {0} canaries found: {1}", found.len(), found.join(", ")));
     }
 

@@ -45,7 +45,7 @@ enum Kind {
 /// Runs every body for `count` seconds.
 pub fn run(request: &Request) -> Row {
     let seconds = request.times(15, 600).max(1);
-    let mut row = Row { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped: None };
+    let mut row = Row { holds: true, ..Row::default() };
     match libfuzzer::build(None) {
         Ok(built) => {
             row.counts.push(format!("libFuzzer, {}", built.how));

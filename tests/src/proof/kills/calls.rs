@@ -41,7 +41,7 @@ struct Tally {
 
 /// Kills at the n-th call of each kind, for every n or for some, in both ways of writing.
 pub fn at_every_call(request: &Request) -> Row {
-    let mut row = Row { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped: None };
+    let mut row = Row { holds: true, ..Row::default() };
     let (mut tally, mut skipped) = (Tally::default(), None);
     let tried = all(request, &mut tally, &mut skipped);
     row.tried = tally.kills + tally.tears.0;

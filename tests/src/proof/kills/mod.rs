@@ -98,7 +98,7 @@ pub fn at_random(request: &Request) -> Row {
             format!("mapped: {torn} torn tails of {hit}; {} events had been seen", tally.events),
         ],
         failure: failure.map(|what| format!("{what} ({again})")),
-        skipped: None,
+        ..Row::default()
     }
 }
 
