@@ -243,6 +243,24 @@ fn does_a_log_that_was_moved_away_leave_its_successor_alone() {
     }
 }
 
+/// A folder of segments that is kept elsewhere, and linked to, is no other directory.
+#[test]
+fn may_the_folder_of_segments_be_a_link() {
+    let home = scratch();
+    let (place, elsewhere) = (home.path().join("log"), home.path().join("elsewhere"));
+    fs::create_dir_all(&place).and_then(|()| fs::create_dir(&elsewhere)).expect("made");
+    std::os::unix::fs::symlink(&elsewhere, place.join("seg")).expect("linked");
+    let mut writer = log(&place, WriteWay::Mapped);
+    while writer.log().stats().rollovers < 3 {
+        append(&mut writer, 10);
+    }
+    let refused = small().open(&place).map(drop).expect_err("a second writer");
+    assert!(matches!(refused, OpenError::Locked(_)), "{refused}");
+    let events = read_all(&writer.log()).len();
+    writer.close().expect("closed");
+    assert_eq!(read_all(&small().open_read_only(&place).expect("opens")).len(), events);
+}
+
 #[test]
 fn does_a_log_stay_where_it_is_when_the_process_goes_elsewhere() {
     if let Some(home) = env::var_os(ELSEWHERE).map(PathBuf::from) {

@@ -87,7 +87,7 @@ impl DiskIo {
     /// Whether paths lead where they did when the log was locked.
     pub(crate) fn check_home(&self) -> io::Result<()> {
         let Some((path, directory)) = self.home.get() else { return Ok(()) };
-        match fs::symlink_metadata(path) {
+        match fs::metadata(path) {
             Ok(named) if files::same_file(&named, &directory.metadata()?) => Ok(()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Err(io::Error::new(
