@@ -16,7 +16,7 @@ pub struct Plant {
     /// What is broken.
     pub about: String,
     /// The model that must find it, or the promise, and how often that is to be tried if not as
-    /// often as usual: `G2 60000`.
+    /// often as usual: `G2 60000`. Of G7, a body and for how many seconds: `G7 files 30`.
     pub model: String,
     /// It is among those for which there is time in ten minutes.
     pub quick: bool,
@@ -102,6 +102,8 @@ impl Copied {
             .args(words)
             .env("RUSTFLAGS", flags)
             .env("CARGO_TARGET_DIR", &self.target)
+            // One file after the other is changed and changed back, whatever is asked of other builds.
+            .env("CARGO_INCREMENTAL", "1")
             .env("RUST_BACKTRACE", "0")
             .output()
             .map_err(|error| error.to_string())

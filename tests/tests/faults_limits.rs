@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io;
 
 use factlog::{
-    AppendError, EventType, Log, Opaque, OpenError, Options, ReadError, SeekError, Start,
+    AppendError, Durability, EventType, Log, Opaque, OpenError, Options, ReadError, SeekError,
+    Start, SyncError,
 };
 use factlog_tests::scratch;
 
@@ -120,6 +121,35 @@ fn without_descriptors() {
     assert_eq!(count(&writer.log()).expect("readable"), total);
 }
 
+/// What recovery found is written again at the first sync, for which its file is opened: without a
+/// descriptor nothing is called durable, and nothing lost.
+fn without_descriptors_at_the_first_sync() {
+    let directory = scratch();
+    let mut writer = options().open(directory.path()).expect("opens");
+    let before = fill(&mut writer, 150).0;
+    drop(writer);
+    let mut writer = options().durability(Durability::None).open(directory.path()).expect("opens");
+    let durable = writer.log().durable().0;
+    assert!(durable.get() < before, "all was durable before: {durable}");
+    {
+        // Threads in the background may give back some that they had.
+        let limit = Limit::set(used());
+        let taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        let refused = writer.sync().expect_err("no descriptors");
+        let SyncError::Poisoned(error) = &refused else { panic!("{refused}") };
+        assert!(is(&error.source, libc::EMFILE), "{error}");
+        drop((limit, taken));
+    }
+    assert_eq!(writer.log().durable().0, durable, "nothing is called durable");
+    assert!(matches!(writer.sync(), Err(SyncError::Poisoned(_))), "the failure stays");
+    assert_eq!(count(&writer.log()).expect("readable"), before);
+    drop(writer);
+    let mut writer = options().open(directory.path()).expect("opens");
+    writer.sync().expect("durable");
+    assert_eq!(writer.log().durable().0.get(), before);
+    assert_eq!(count(&writer.log()).expect("readable"), before);
+}
+
 /// Mappings of a page each, none beside another of the same kind, until there can be no more.
 fn exhaust() -> Vec<*mut libc::c_void> {
     let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("a limit");
@@ -169,5 +199,6 @@ fn without_mappings() {
 #[test]
 fn are_limits_of_descriptors_and_mappings_typed_errors() {
     without_descriptors();
+    without_descriptors_at_the_first_sync();
     without_mappings();
 }

@@ -6,8 +6,8 @@
 
 use factlog::{
     Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, NotWriter,
-    Opaque, Options, Replica, RetainError, Retention, SaveError, SendError, Start, State,
-    SubmitError, SyncError, ThreadOptions,
+    Opaque, OpenError, Options, Replica, RetainError, Retention, SaveError, SendError, Start,
+    State, SubmitError, SyncError, ThreadOptions,
 };
 
 static NOTE: EventType = EventType::opaque("note", 1);
@@ -205,4 +205,34 @@ fn can_a_forked_child_let_go_of_a_writer() {
     assert_eq!(exit_code(child), 0);
     writer.append(&Opaque::new(&NOTE, b"after")).expect("the parent goes on");
     writer.close().expect("closed");
+}
+
+/// A process that is being started has all descriptors of its parent, until it runs its own program:
+/// that must not hold the lock of a log that was closed meanwhile.
+#[test]
+fn does_a_forked_child_hold_no_lock_that_its_parent_has_let_go_of() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || Options::new().segment_size(4 << 20);
+    let writer = options().open(directory.path()).expect("a log");
+    // SAFETY: the child does nothing but wait to be killed; an alarm ends it in any case.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: asks the kernel for a signal.
+        unsafe { libc::alarm(60) };
+        loop {
+            // SAFETY: waits for a signal.
+            unsafe { libc::pause() };
+        }
+    }
+    // As long as the parent writes, nobody else does.
+    let refused = options().open(directory.path()).map(drop).expect_err("a second writer");
+    assert!(matches!(refused, OpenError::Locked(_)), "{refused}");
+    drop(writer);
+    let again = options().open(directory.path());
+    // SAFETY: ends the child that was made above.
+    assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+    let mut status = 0;
+    // SAFETY: waits for it; `status` is a valid place.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    drop(again.expect("its writer was dropped"));
 }

@@ -93,19 +93,8 @@ impl Retention {
                 segments.iter().position(after).unwrap_or(segments.len()).saturating_sub(1)
             }
             Keep::Since(time) => {
-                // A segment had ended when the next one was begun, by a clock that may have been
-                // wrong then. A time still to come, or one before an earlier segment's, is no
-                // evidence: then the next one that is some counts. Without any it is kept.
-                let (now, mut latest) = (SystemClock.now(), 0);
-                let mut trusted = |opened: u64| {
-                    let evidence = opened >= latest && opened <= now;
-                    latest = if evidence { opened } else { latest };
-                    evidence.then_some(opened)
-                };
-                let times: Vec<_> =
-                    segments.iter().map(|segment| trusted(segment.opened())).collect();
-                let ended = |index: usize| times.iter().skip(index + 1).flatten().next();
-                (0..times.len()).take_while(|at| ended(*at).is_some_and(|at| *at < time)).count()
+                let opened: Vec<_> = segments.iter().map(|segment| segment.opened()).collect();
+                ended_before(time, &opened, SystemClock.now())
             }
             Keep::Segments(count) => segments.len().saturating_sub(count.max(1)),
             Keep::Bytes(bytes) => {
@@ -115,6 +104,23 @@ impl Retention {
         };
         segments.get(at).map_or(last.id(), |segment| segment.id())
     }
+}
+
+/// How many segments had ended before `time`, of those that were begun when clocks said `opened`.
+///
+/// A segment had ended when the next one was begun, by a clock that may have been wrong then. A time
+/// still to come, or one before an earlier segment's, is no evidence: then the next one that is some
+/// counts. Without any it is kept.
+fn ended_before(time: u64, opened: &[u64], now: u64) -> usize {
+    let mut latest = 0;
+    let mut trusted = |opened: u64| {
+        let evidence = opened >= latest && opened <= now;
+        latest = if evidence { opened } else { latest };
+        evidence.then_some(opened)
+    };
+    let times: Vec<_> = opened.iter().map(|opened| trusted(*opened)).collect();
+    let ended = |index: usize| times.iter().skip(index + 1).flatten().next();
+    (0..times.len()).take_while(|at| ended(*at).is_some_and(|at| *at < time)).count()
 }
 
 /// Drops what `retention` does not keep.
@@ -260,4 +266,29 @@ fn take_in(
         taken.map_err(|fault| ReadError::Items(Place { segment: id, offset }, fault))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ended_before;
+
+    #[test]
+    fn does_a_wrong_clock_not_pin_what_came_after_it() {
+        const NOW: u64 = 100;
+        let old = |opened: &[u64]| ended_before(50, opened, NOW);
+        // Each was begun when the one before it ended; the last one has not.
+        assert_eq!(old(&[10, 20, 30, 40]), 3);
+        assert_eq!(old(&[10, 20, 60, 70]), 1);
+        // Far ahead for once: what came before and after has its own times.
+        for wrong in [101, 5_000, u64::MAX] {
+            assert_eq!(old(&[10, 20, wrong, 30, 40]), 4);
+            assert_eq!(old(&[10, 20, wrong, wrong, 40]), 4);
+            assert_eq!(old(&[wrong, wrong]), 0, "nobody knows");
+            assert_eq!(old(&[10, wrong, 60, 70]), 0);
+        }
+        // Set back: it never makes anything older than an earlier one says.
+        assert_eq!(old(&[10, 60, 20, 30, 40]), 0);
+        assert_eq!(old(&[10, 60, 0, 0, 70]), 0);
+        assert_eq!(old(&[10, 20, 0, 0, 30]), 4);
+    }
 }

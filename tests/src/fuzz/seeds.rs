@@ -142,6 +142,17 @@ pub(super) fn changes() -> Seeds {
         }
         seeds.push((name, program));
     }
+    // Frames of segments that opening passes over: another sequence, time, kind, or none at all.
+    seeds.push(("passed", vec![0xC0, 4]));
+    for (name, field, value) in [
+        ("passed-later", 1, 48),
+        ("passed-earlier", 1, 112),
+        ("passed-time", 2, 112),
+        ("passed-kind", 6, 2),
+    ] {
+        seeds.push((name, vec![0xC0, 4, 0, 1, 1, field, value]));
+    }
+    seeds.push(("passed-removed", vec![0xC0, 4, 6, 2, 1]));
     seeds
 }
 

@@ -57,7 +57,7 @@ impl Request {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     /// Whether everything that was tried held.
     pub holds: bool,
@@ -65,6 +65,8 @@ pub struct Row {
     pub tried: u64,
     /// What was counted on the way, as words for people: `tail torn 412`, `verdict damaged 18`.
     pub counts: Vec<String>,
+    /// Bugs on purpose that it looked for itself, and found: it does not hold if one was not.
+    pub canaries: u64,
     /// What did not hold: where, and how to see it again.
     pub failure: Option<String>,
     /// What of it was not tried on this machine, and why.

@@ -13,11 +13,16 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{available_parallelism, scope, sleep};
 use std::time::{Duration, Instant};
 
+use super::fuzzing::find_in;
+use crate::fuzz::Body;
 use crate::models::Models;
 use crate::plants::{Copied, Plant, root};
 
 /// What a planted bug may take until it is found.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Seconds for which a body is fuzzed, if the plant does not say.
+const FUZZING: u64 = 60;
 
 /// As many of each promise when there is little time.
 const QUICK: usize = 1;
@@ -54,10 +59,12 @@ struct Job {
     plant: Plant,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Way {
     Program(Option<u64>),
     Model,
+    /// One body is fuzzed for so many seconds: to try all of G7 would take minutes.
+    Fuzz(&'static Body, u64),
 }
 
 impl Job {
@@ -68,8 +75,15 @@ impl Job {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Self { promise: "G8".to_owned(), way: Way::Model, plant };
         }
-        let count = words.next().and_then(|count| count.parse().ok());
-        Self { promise: first, way: Way::Program(count), plant }
+        let second = words.next();
+        let way = match second.and_then(Body::named) {
+            Some(body) => {
+                let seconds = words.next().and_then(|seconds| seconds.parse().ok());
+                Way::Fuzz(body, seconds.unwrap_or(FUZZING))
+            }
+            None => Way::Program(second.and_then(|count| count.parse().ok())),
+        };
+        Self { promise: first, way, plant }
     }
 }
 
@@ -97,6 +111,12 @@ pub fn find_all(only: &[&str], name: &str, quick: bool) -> Result<Vec<Bug>, Stri
         eprintln!("planted bugs: {} of {all}, {QUICK} for each promise", jobs.len());
     }
     Ok(Pool::new(jobs).run())
+}
+
+/// Builds what planted bugs are planted in, without one, so that each of them is built quickly later.
+/// What does not build is told by whoever needs it.
+pub fn build_ahead() {
+    drop(Copied::make("planted").and_then(|copied| build(&copied, 0)));
 }
 
 /// The first `each` of each promise: those that are marked as quick, then by name. Not of G7: to build
@@ -147,8 +167,8 @@ impl Pool {
     /// them to it.
     fn take(&self, worker: usize) -> Option<(usize, Job)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let model = waiting.iter().position(|(_, job)| job.way == Way::Model);
-        let other = waiting.iter().position(|(_, job)| job.way != Way::Model);
+        let model = waiting.iter().position(|(_, job)| matches!(job.way, Way::Model));
+        let other = waiting.iter().position(|(_, job)| !matches!(job.way, Way::Model));
         let at = if worker == 0 { model.or(other) } else { other };
         at.and_then(|at| waiting.remove(at))
     }
@@ -160,6 +180,7 @@ impl Pool {
             let tried = match job.way {
                 Way::Model => in_models(&mut models, &job.plant),
                 Way::Program(count) => self.in_program(worker, &job, count),
+                Way::Fuzz(body, seconds) => self.in_fuzzer(&job, body, seconds),
             };
             let (found, said) = match tried {
                 Ok((found, said)) => (found, said),
@@ -179,21 +200,36 @@ impl Pool {
         job: &Job,
         count: Option<u64>,
     ) -> Result<(bool, String), String> {
+        let (aside, tree) = self.planted(|copied| {
+            let aside = copied.with(&job.plant, || build(copied, worker))?;
+            Ok((aside, copied.tree().to_path_buf()))
+        })?;
+        // The next one is planted while this one runs.
+        try_program(&aside, &tree, job, count)
+    }
+
+    fn in_fuzzer(
+        &self,
+        job: &Job,
+        body: &'static Body,
+        seconds: u64,
+    ) -> Result<(bool, String), String> {
+        // What builds the target also runs it: the bug is there until it has.
+        let found = self
+            .planted(|copied| copied.with(&job.plant, || find_in(copied.tree(), body, seconds)))?;
+        Ok(match found {
+            Some(said) => (true, short(&format!("by {}: {said}", body.name))),
+            None => (false, format!("by {}: nothing in {seconds} s", body.name)),
+        })
+    }
+
+    /// Works on the copy, which is made for the first one.
+    fn planted<T>(&self, work: impl FnOnce(&Copied) -> Result<T, String>) -> Result<T, String> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
-        let copied = match &mut *copy {
+        work(match &mut *copy {
             Some(copied) => copied,
             none => none.insert(Copied::make("planted")?),
-        };
-        let tree = copied.tree().to_path_buf();
-        // What builds fuzzers does so while it runs: the bug must still be there.
-        if job.promise == "G7" {
-            return copied
-                .with(&job.plant, || try_program(&build(copied, worker)?, &tree, job, count));
-        }
-        let aside = copied.with(&job.plant, || build(copied, worker))?;
-        // The next one is planted while this one runs.
-        drop(copy);
-        try_program(&aside, &tree, job, count)
+        })
     }
 }
 
@@ -308,10 +344,12 @@ mod tests {
             let job = job(model, "a", false);
             (job.promise, job.way)
         };
-        assert_eq!(of("G1 200"), ("G1".to_owned(), Way::Program(Some(200))));
-        assert_eq!(of("G4"), ("G4".to_owned(), Way::Program(None)));
-        assert_eq!(of("the_pair"), ("G8".to_owned(), Way::Model));
-        assert_eq!(of("Gap"), ("G8".to_owned(), Way::Model));
+        assert!(matches!(of("G1 200"), (promise, Way::Program(Some(200))) if promise == "G1"));
+        assert!(matches!(of("G4"), (promise, Way::Program(None)) if promise == "G4"));
+        let Way::Fuzz(body, 20) = of("G7 files 20").1 else { panic!("a body") };
+        assert_eq!((of("G7 files 20").0.as_str(), body.name), ("G7", "files"));
+        assert!(matches!(of("the_pair"), (promise, Way::Model) if promise == "G8"));
+        assert!(matches!(of("Gap"), (promise, Way::Model) if promise == "G8"));
     }
 
     #[test]

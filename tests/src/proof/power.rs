@@ -82,5 +82,5 @@ fn row(lives: &Lives, tried: u64, counts: Vec<String>, against: fn(&Breach) -> b
     let elsewhere = lives.breaches.iter().filter(|breach| !against(breach)).count();
     let skipped = (elsewhere > 0)
         .then(|| format!("what was left of {elsewhere} lives, ended by a breach of the other"));
-    Row { holds: failure.is_none(), tried, counts, failure, skipped }
+    Row { holds: failure.is_none(), tried, counts, failure, skipped, ..Row::default() }
 }

@@ -75,8 +75,7 @@ impl Row {
         request: &Request,
         trying: impl FnOnce(&mut Self) -> Result<(), String>,
     ) -> Self {
-        let mut row =
-            Self { holds: false, tried: 0, counts: Vec::new(), failure: None, skipped: None };
+        let mut row = Self::default();
         match trying(&mut row) {
             Ok(()) => row.holds = true,
             Err(error) => {
@@ -90,7 +89,7 @@ impl Row {
     /// Of a promise that nothing tries on this machine.
     pub(super) fn untried(why: &str) -> Self {
         let skipped = Some(why.to_owned());
-        Self { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped }
+        Self { holds: true, skipped, ..Self::default() }
     }
 
     /// The sum of all parts; nothing of them is lost.
@@ -105,6 +104,7 @@ impl Row {
                 holds: sum.holds && row.holds,
                 tried: sum.tried + row.tried,
                 counts: sum.counts,
+                canaries: sum.canaries + row.canaries,
                 failure: join(sum.failure, row.failure),
                 skipped: join(sum.skipped, row.skipped),
             }

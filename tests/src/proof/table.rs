@@ -4,19 +4,21 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, spawn};
 use std::time::Instant;
 
 use super::arguments::Arguments;
-use super::planted;
 use super::promises::Promise;
 use super::report::{Line, Report};
-use super::{Request, Row};
+use super::{Request, Row, fuzzing, models, planted};
 
 /// Does all that is asked for, prints the table, and says how the program ends: 0 if everything
 /// holds and all planted bugs were found, and 1 if not.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let began = Instant::now();
-    let mut report = try_all(arguments);
+    let mut ahead = Ahead::start(arguments);
+    let mut report = try_all(arguments, &mut ahead);
+    ahead.wait();
     if let Some(name) = &arguments.plants {
         let only: Vec<_> = arguments.only.iter().map(|promise| promise.id).collect();
         match planted::find_all(&only, name, arguments.request.quick) {
@@ -43,11 +45,45 @@ fn finish(report: &Report, arguments: &Arguments, began: Instant) -> ExitCode {
     if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn try_all(arguments: &Arguments) -> Report {
+/// What is built beside the first promises, which do not keep all processors busy.
+struct Ahead(Option<JoinHandle<()>>);
+
+impl Ahead {
+    /// Only what will be needed, and only where there is something to do meanwhile.
+    fn start(arguments: &Arguments) -> Self {
+        let wanted = |id: &str| arguments.only.iter().any(|promise| promise.id == id);
+        let meanwhile = arguments.rows && ["G1", "G2", "G3", "G4"].iter().any(|id| wanted(id));
+        if !meanwhile {
+            return Self(None);
+        }
+        let (fuzz, models, plants) = (wanted("G7"), wanted("G8"), arguments.plants.is_some());
+        Self(Some(spawn(move || {
+            let builds: [(bool, fn()); 3] = [
+                (models, models::build_ahead),
+                (fuzz, fuzzing::build_ahead),
+                (plants, planted::build_ahead),
+            ];
+            builds.iter().filter(|(wanted, _)| *wanted).for_each(|(_, build)| build());
+        })))
+    }
+
+    /// Nobody else builds in the same places before this has ended.
+    fn wait(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What panicked there is done again, and told, by whoever needs it.
+            drop(thread.join());
+        }
+    }
+}
+
+fn try_all(arguments: &Arguments, ahead: &mut Ahead) -> Report {
     let request = &arguments.request;
     eprintln!("seed {}", request.seed);
     let mut lines = Vec::new();
     for promise in &arguments.only {
+        if ["G7", "G8"].contains(&promise.id) {
+            ahead.wait();
+        }
         let began = Instant::now();
         let row = if arguments.rows {
             eprintln!("{}: {}", promise.id, promise.title);
@@ -59,7 +95,8 @@ fn try_all(arguments: &Arguments) -> Report {
             eprintln!("{} does not hold: {failure}", promise.id);
         }
         let seconds = began.elapsed().as_secs();
-        lines.push(Line { promise, row, planted: 0, found: 0, seconds });
+        let canaries = row.canaries;
+        lines.push(Line { promise, row, planted: canaries, found: canaries, seconds });
     }
     Report { seed: request.seed, lines, notes: Vec::new() }
 }
@@ -80,10 +117,8 @@ pub fn attempt(promise: &Promise, request: &Request) -> Row {
         let (tried, panicked) = watched(|| part(request));
         tried.unwrap_or_else(|| Row {
             holds: false,
-            tried: 0,
-            counts: Vec::new(),
             failure: Some(format!("{panicked} (seed {})", request.seed)),
-            skipped: None,
+            ..Row::default()
         })
     }))
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod dependencies;
+mod faults;
 mod imports;
 mod layout;
 mod lines;

@@ -84,6 +84,7 @@ pub(crate) fn read_cursors(directory: &Directory, settle: bool) -> io::Result<Cu
 
 /// Writes a slot, and syncs. On an error the other slot still stands.
 pub(crate) fn write_cursor(directory: &Directory, at: usize, slot: &CursorSlot) -> io::Result<()> {
+    directory.io().check_home()?;
     match open_regular(&directory.cursor(&slot.name), true) {
         // What somebody has given another name is not written to.
         Ok(file) if !has_other_names(&file)? => {

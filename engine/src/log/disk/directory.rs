@@ -16,8 +16,9 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// The process may go on in another directory: a relative path is taken from where it is now.
     pub(crate) fn new(root: &Path, io: DiskIo) -> Self {
-        Self { root: root.to_path_buf(), io }
+        Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf()), io }
     }
 
     /// The way to its files.

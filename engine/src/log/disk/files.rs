@@ -1,7 +1,7 @@
 //! Files and directories as the operating system has them: opening only what is a regular file,
 //! reading, writing, allocating. Whoever changes something goes through `observe`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -63,15 +63,68 @@ pub(crate) fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result
 }
 
 /// Whether the file has more than one name.
-#[cfg(unix)]
 pub(crate) fn has_other_names(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 1)
+    Ok(names(&file.metadata()?) > 1)
+}
+
+#[cfg(unix)]
+fn names(found: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(found)
 }
 
 #[cfg(not(unix))]
-pub(crate) fn has_other_names(_: &File) -> io::Result<bool> {
-    Ok(false)
+fn names(_: &fs::Metadata) -> u64 {
+    1
+}
+
+/// Whether these are of one file.
+#[cfg(unix)]
+pub(crate) fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    one.dev() == other.dev() && one.ino() == other.ino()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    // A file that is open cannot be removed there.
+    true
+}
+
+/// Looks whether a file that is written still has its name and its length: what was written to it
+/// would not be found again, or not all of it. Gives what it found.
+pub(crate) fn check_in_place(file: &File, path: &Path, len: u64) -> io::Result<fs::Metadata> {
+    let found = file.metadata()?;
+    if found.len() < len {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("somebody has cut the file to {} bytes of {len}", found.len()),
+        ));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(named) if same_file(&found, &named) => Ok(found),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "somebody has put another file in the place of the one that is written",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "somebody has removed or renamed the file while it was written",
+        )),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks whether a file that is written has one name only: under another one somebody keeps it as
+/// it was.
+pub(crate) fn check_one_name(found: &fs::Metadata) -> io::Result<()> {
+    if names(found) > 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::TooManyLinks,
+            "somebody has given the file that is written a second name (a hard link), and what has \
+             two names is not written; opened anew, the log goes on in another file",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads up to `bytes.len()` bytes at `offset`; how many there were.

@@ -70,6 +70,7 @@ impl Slots {
 impl ManifestFile {
     /// Writes and syncs. On an error the other slot still stands.
     pub(crate) fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
+        self.directory.io().check_home()?;
         if let Some(unproven) = &self.unproven {
             let path = self.directory.manifest(1 - self.next_slot);
             // Under another name first: should the other slot not stand, this one is not lost. On a

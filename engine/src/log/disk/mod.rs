@@ -29,7 +29,9 @@ pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
 pub(super) use cursor_file::{CursorFiles, make_cursor, read_cursors, remove_cursor, write_cursor};
 pub(super) use directory::Directory;
-pub(super) use files::{has_other_names, open_regular, read_at, read_no_further};
+pub(super) use files::{
+    check_in_place, check_one_name, has_other_names, open_regular, read_at, read_no_further,
+};
 pub use filesystem::FileSystem;
 pub(super) use filesystem::Suitability;
 pub(super) use lock::{Lock, LockError};

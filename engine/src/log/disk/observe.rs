@@ -3,14 +3,17 @@
 //! Everything that changes a file or a name goes through [`DiskIo`]. An observer hears of each
 //! operation before and after it, and may fail it: for tests that cut the power or fill the disk at
 //! the n-th operation, and for those who measure.
+//!
+//! Names are found by their paths. Once a log is locked, nothing gets, changes or loses a name unless
+//! the paths still lead into the directory that was locked: in its place may stand another log by now.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files;
-use crate::sync::Arc;
+use crate::sync::{Arc, OnceLock};
 
 /// Something that is about to be done to a file or to a name, or was done.
 ///
@@ -61,6 +64,7 @@ pub trait DiskObserver: Send + Sync {
 #[derive(Clone, Default)]
 pub(crate) struct DiskIo {
     observer: Option<Arc<dyn DiskObserver>>,
+    home: Arc<OnceLock<(PathBuf, File)>>,
 }
 
 impl fmt::Debug for DiskIo {
@@ -71,7 +75,26 @@ impl fmt::Debug for DiskIo {
 
 impl DiskIo {
     pub(crate) fn new(observer: Option<Arc<dyn DiskObserver>>) -> Self {
-        Self { observer }
+        Self { observer, home: Arc::default() }
+    }
+
+    /// From now on, names are changed only as long as `path` leads to `directory`.
+    pub(crate) fn stay_in(&self, path: PathBuf, directory: File) {
+        // Whoever is told twice has not been anywhere else meanwhile.
+        drop(self.home.set((path, directory)));
+    }
+
+    /// Whether paths lead where they did when the log was locked.
+    pub(crate) fn check_home(&self) -> io::Result<()> {
+        let Some((path, directory)) = self.home.get() else { return Ok(()) };
+        match fs::metadata(path) {
+            Ok(named) if files::same_file(&named, &directory.metadata()?) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the directory of the log was moved away or replaced while it was open",
+            )),
+        }
     }
 
     #[inline]
@@ -89,6 +112,7 @@ impl DiskIo {
 
     /// Makes a file that was not there.
     pub(crate) fn create_new(&self, path: &Path) -> io::Result<File> {
+        self.check_home()?;
         self.run(&DiskOperation::Create(path), || files::create_new(path))
     }
 
@@ -117,11 +141,13 @@ impl DiskIo {
 
     /// Gives a file another name; one that has it already is gone.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_home()?;
         self.run(&DiskOperation::Rename(from, to), || fs::rename(from, to))
     }
 
     /// Removes a file that is there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check_home()?;
         self.run(&DiskOperation::Remove(path), || fs::remove_file(path))
     }
 
@@ -138,6 +164,7 @@ impl DiskIo {
 
     /// Gives a file a further name.
     pub(crate) fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_home()?;
         self.run(&DiskOperation::Link(from, to), || fs::hard_link(from, to))
     }
 

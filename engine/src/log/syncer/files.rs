@@ -7,7 +7,7 @@ use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence};
 
 use super::order::{Failed, Medium};
-use crate::log::disk::{has_other_names, open_regular, read_at};
+use crate::log::disk::{check_in_place, check_one_name, has_other_names, open_regular, read_at};
 use crate::log::durability::Witness;
 use crate::log::fault::IoError;
 use crate::log::map::Mapping;
@@ -49,7 +49,7 @@ impl Medium for Shared {
 
     fn sync(&self, in_use: &InUse, id: SegmentId) -> Result<(), Failed> {
         let synced = if in_use.segment.id() == id {
-            in_use.mapping.flush().and_then(|()| self.directory.io().sync_data(&in_use.file))
+            sync(self, in_use)
         } else {
             Err(io::Error::other("the segment in use is another one than the writer's"))
         };
@@ -76,6 +76,16 @@ impl Shared {
             self.poison_quietly(IoError::new("make durable the segment", path, error))
         })
     }
+}
+
+/// Syncs a segment in use, which has to be all there still, under its one name: who is told that
+/// events are durable relies on finding them again.
+fn sync(shared: &Shared, in_use: &InUse) -> io::Result<()> {
+    let InUse { segment, mapping, file } = in_use;
+    let path = shared.directory.segment(segment.id());
+    check_one_name(&check_in_place(file, &path, 1 << shared.bits)?)?;
+    mapping.flush()?;
+    shared.directory.io().sync_data(file)
 }
 
 /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
@@ -115,9 +125,7 @@ fn seal_late(shared: &Shared, id: SegmentId, seal: &Seal) -> io::Result<()> {
 fn settle(shared: &Shared, left: &InUse, seal: &Seal) -> io::Result<()> {
     let disk = shared.directory.io();
     let InUse { segment, mapping, file } = left;
-    if file.metadata()?.len() < (1 << shared.bits) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
+    check_in_place(file, &shared.directory.segment(segment.id()), 1 << shared.bits)?;
     // A file that somebody has given another name is not written to any more.
     if !has_other_names(file)? {
         let offset = seal_offset(shared.bits) as u32;

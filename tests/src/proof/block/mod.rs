@@ -68,8 +68,7 @@ pub fn run(request: &Request) -> Row {
 
 /// The same, on a disk of this kind.
 pub fn run_on(request: &Request, cutting: Cutting) -> Row {
-    let mut row =
-        Row { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped: missing() };
+    let mut row = Row { holds: true, skipped: missing(), ..Row::default() };
     if row.skipped.is_some() {
         return row;
     }

@@ -69,15 +69,17 @@ fn compiler() -> Result<(String, String), String> {
     }
 }
 
-/// Builds all targets: with the address sanitizer, or else without.
-pub(super) fn build() -> Result<Built, String> {
-    let root = plants::root()?;
+/// Builds all targets of this tree, or one of another, which is a copy of it: with the address
+/// sanitizer, or else without.
+pub(super) fn build(copy: Option<(&Path, &'static Body)>) -> Result<Built, String> {
+    let own = plants::root()?;
     let (release, host) = compiler()?;
     let base = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => std::path::absolute(folder).map_err(|error| error.to_string())?,
-        None => root.join("target"),
+        None => own.join("target"),
     };
     let base = base.join("fuzz");
+    let root = copy.map_or(own.as_path(), |(tree, _)| tree);
     let bootstrap = !(release.contains("nightly") || release.contains("dev"));
     eprintln!("building the fuzz targets");
     let attempt = |address: bool| -> Result<PathBuf, String> {
@@ -90,9 +92,14 @@ pub(super) fn build() -> Result<Built, String> {
                 command.env("RUSTC_BOOTSTRAP", "1");
             }
         }
+        if let Some((_, body)) = copy {
+            command.env("CARGO_INCREMENTAL", "0").args(["build", "--bin", body.name]);
+        } else {
+            command.arg("build");
+        }
         let output = command
-            .current_dir(&root)
-            .args(["build", "--release", "--quiet", "--manifest-path", "fuzz/Cargo.toml"])
+            .current_dir(root)
+            .args(["--release", "--quiet", "--manifest-path", "fuzz/Cargo.toml"])
             // With a target, build scripts and macros are not fuzzed as well.
             .args(["--target", &host])
             .env("RUSTFLAGS", flags.join(" "))
@@ -117,7 +124,8 @@ pub(super) fn build() -> Result<Built, String> {
         (false, _) => "without a sanitizer",
     };
     let how = format!("rustc {release} {with}");
-    Ok(Built { programs, work: base.join("work"), address, how, skipped })
+    let work = base.join(if copy.is_some() { "planted" } else { "work" });
+    Ok(Built { programs, work, address, how, skipped })
 }
 
 impl Built {
@@ -154,6 +162,7 @@ impl Built {
             }
             found.push(format!("{} after {} inputs", canary.word(), run.tried));
         }
+        row.canaries = found.len() as u64;
         row.counts.push(format!("{0} of {0} canaries found: {1}", found.len(), found.join(", ")));
     }
 

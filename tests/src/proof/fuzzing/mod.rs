@@ -10,6 +10,7 @@ mod libfuzzer;
 mod ordinary;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::{Request, Row};
@@ -44,8 +45,8 @@ enum Kind {
 /// Runs every body for `count` seconds.
 pub fn run(request: &Request) -> Row {
     let seconds = request.times(15, 600).max(1);
-    let mut row = Row { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped: None };
-    match libfuzzer::build() {
+    let mut row = Row { holds: true, ..Row::default() };
+    match libfuzzer::build(None) {
         Ok(built) => {
             row.counts.push(format!("libFuzzer, {}", built.how));
             row.skipped.clone_from(&built.skipped);
@@ -64,6 +65,26 @@ pub fn run(request: &Request) -> Row {
     }
     row.holds = row.failure.is_none();
     row
+}
+
+/// Builds the targets. What does not build is told by whoever needs it.
+pub fn build_ahead() {
+    drop(libfuzzer::build(None));
+}
+
+/// What `seconds` of fuzzing find of `body` as it is in `tree`, a copy of this one in which a bug is
+/// planted.
+///
+/// # Errors
+///
+/// It cannot be built, or the fuzzer did not run.
+pub fn find_in(tree: &Path, body: &'static Body, seconds: u64) -> Result<Option<String>, String> {
+    let run = libfuzzer::build(Some((tree, body)))?.fuzz(body, seconds, 1);
+    match run.failure {
+        Some(Failure { kind: Kind::Other, said }) => Err(said),
+        Some(Failure { said, .. }) => Ok(Some(said)),
+        None => Ok(None),
+    }
 }
 
 /// All bodies, two at a time where there are processors for it.

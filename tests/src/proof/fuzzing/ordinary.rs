@@ -59,7 +59,10 @@ pub(super) fn canaries(seed: u64, row: &mut Row) {
     drive(&CANARY, inputs, Duration::from_secs(20), seed, &mut run);
     Canary::ask(None);
     match run.failure {
-        Some(_) => row.counts.push(format!("1 of 1 canaries found, after {} inputs", run.tried)),
+        Some(_) => {
+            row.canaries = 1;
+            row.counts.push(format!("1 of 1 canaries found, after {} inputs", run.tried));
+        }
         None => row.failure = Some(format!("no canary was found in {} inputs", run.tried)),
     }
 }

@@ -41,7 +41,7 @@ struct Tally {
 
 /// Kills at the n-th call of each kind, for every n or for some, in both ways of writing.
 pub fn at_every_call(request: &Request) -> Row {
-    let mut row = Row { holds: true, tried: 0, counts: Vec::new(), failure: None, skipped: None };
+    let mut row = Row { holds: true, ..Row::default() };
     let (mut tally, mut skipped) = (Tally::default(), None);
     let tried = all(request, &mut tally, &mut skipped);
     row.tried = tally.kills + tally.tears.0;
@@ -123,7 +123,7 @@ fn before_call(way: WriteWay, calls: &str, nth: u64) -> Result<Killed, String> {
         return Err(format!("{status}: {errors}"));
     }
     // The program's own beginning makes calls as well: then there may be no log yet.
-    let found = if directory.exists() { told.hold(&directory, way)? } else { Found::Whole };
+    let found = if directory.exists() { told.hold(&directory, way, true)? } else { Found::Whole };
     Ok(if status.success() { Killed::Never } else { Killed::There(found) })
 }
 
@@ -145,7 +145,7 @@ fn torn_writes(most: u64, random: &mut Random, tally: &mut Tally) -> Result<(), 
         if status.signal() != Some(9) {
             return Err(format!("torn at write {tear}: {status}: {errors}"));
         }
-        let found = told.hold(home.path(), WriteWay::Staged);
+        let found = told.hold(home.path(), WriteWay::Staged, true);
         let found = found.map_err(|what| format!("torn at write {tear}: {what}"))?;
         tally.tears.0 += 1;
         tally.tears.1 += u64::from(found == Found::Torn);

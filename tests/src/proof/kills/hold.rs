@@ -89,11 +89,13 @@ impl Told {
         told
     }
 
-    /// Opens the log, and holds it against this.
+    /// Opens the log, and holds it against this. Streams are read whole if `all` of it is to be
+    /// looked at, or else what this life has added to them.
     pub(super) fn hold(
         &self,
         directory: &std::path::Path,
         way: factlog::WriteWay,
+        all: bool,
     ) -> Result<Found, String> {
         let opened = options(way).open(directory);
         let writer = opened.map_err(|error| format!("it does not open: {error}"))?;
@@ -102,11 +104,11 @@ impl Told {
             RecoveryOutcome::Clean | RecoveryOutcome::Created => Found::Whole,
             other => return Err(format!("{other:?}: {}", writer.recovery())),
         };
-        self.compare(&writer).map_err(|what| format!("{what} ({})", writer.recovery()))?;
+        self.compare(&writer, all).map_err(|what| format!("{what} ({})", writer.recovery()))?;
         Ok(found)
     }
 
-    fn compare(&self, writer: &Writer) -> Result<(), String> {
+    fn compare(&self, writer: &Writer, all: bool) -> Result<(), String> {
         let log = writer.log();
         let mut cursor = log.cursor(Start::Oldest).map_err(|error| error.to_string())?;
         let first = cursor.next_sequence().get();
@@ -140,12 +142,13 @@ impl Told {
         if writer.next_sequence().get() != next || self.durable >= next {
             return Err(format!("the last is {}, {} was durable", next - 1, self.durable));
         }
-        (0..STREAMS).try_for_each(|key| whole_stream(&log, key))
+        (0..STREAMS).try_for_each(|key| whole_stream(&log, key, if all { 0 } else { new }))
     }
 }
 
-/// Backwards, a stream's versions are dense as far as the log goes.
-fn whole_stream(log: &factlog::Log, key: u64) -> Result<(), String> {
+/// Backwards, a stream's versions are dense as far as the log goes, or to the first event before
+/// `until`: from there on they were looked at after earlier lives.
+fn whole_stream(log: &factlog::Log, key: u64, until: u64) -> Result<(), String> {
     let stream = StreamKey::new("stream", key).map_err(|error| error.to_string())?;
     let mut history = log.stream_backwards(&stream);
     let mut version = log.stream_version(&stream).get();
@@ -161,6 +164,9 @@ fn whole_stream(log: &factlog::Log, key: u64) -> Result<(), String> {
         let found = found.map_or(0, factlog::StreamVersion::get);
         if found != version {
             return Err(format!("stream {key} has version {found} where {version} has to be"));
+        }
+        if event.sequence().get() < until {
+            return Ok(());
         }
         version -= 1;
     }

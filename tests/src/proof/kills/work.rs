@@ -72,7 +72,7 @@ impl Work {
 }
 
 pub(super) fn options(way: WriteWay) -> Options {
-    let options = Options::new().segment_size(4 << 20).spare_segments(3).prefault(1 << 20);
+    let options = Options::new().segment_size(4 << 20).spare_segments(2).prefault(1 << 18);
     options.write_way(way).durability(Durability::None)
 }
 
@@ -140,7 +140,7 @@ fn do_it(writer: &mut Writer, steps: u64) {
     let begin = writer.next_sequence().get();
     let end = if steps == 0 { u64::MAX } else { begin + steps };
     // Where the moment of a kill is a call, there shall be many of them; where it is any, few.
-    let (sync, retain) = if steps == 0 { (1009, 2003) } else { (41, 97) };
+    let (sync, retain) = if steps == 0 { (503, 307) } else { (41, 97) };
     let meta =
         |number: u64| Meta::new().stream(&streams[(number % STREAMS) as usize], Expected::Any);
     for number in begin..end {
