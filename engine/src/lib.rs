@@ -76,7 +76,7 @@ pub use image::{
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
-    BecomesDurable, Clock, CommandFailed, CommitAlign, Cursor, CursorFault, Cut, Damage,
+    BecomesDurable, Clock, CommandFailed, CommitAlign, CorrectionFault, Corrections, Cursor, CursorFault, Cut, Damage,
     DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
     FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
     NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,

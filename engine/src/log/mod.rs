@@ -80,14 +80,14 @@ pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
 pub use cursor::{
-    Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
+    Batch, Corrections, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
     Waited,
 };
 pub(crate) use disk::SnapshotFile;
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
-    AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
+    AccessError, AppendError, CorrectionFault, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
 pub use failure::{CommandFailed, InstanceSuspended};
 pub(crate) use fault::message;

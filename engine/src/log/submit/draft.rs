@@ -1,8 +1,9 @@
 //! An event and what it has beside its payload, owned, so that it can go to another thread.
 
 use factlog_codec::types::Encode;
-use factlog_codec::{Sequence, StreamKey};
+use factlog_codec::{ExtensionError, Sequence, StreamKey};
 
+use crate::log::cursor::EventRef;
 use crate::log::error::AppendError;
 use crate::log::writer::{Expected, Meta, Transaction};
 
@@ -15,13 +16,15 @@ pub struct Draft<E> {
     stream: Option<(StreamKey, Expected)>,
     cause: Option<Sequence>,
     correlation: Option<Sequence>,
+    invalidates: Option<Sequence>,
     metadata: Vec<u8>,
 }
 
 impl<E> Draft<E> {
     /// The event alone.
     pub const fn new(event: E) -> Self {
-        Self { event, stream: None, cause: None, correlation: None, metadata: Vec::new() }
+        let (cause, correlation, invalidates) = (None, None, None);
+        Self { event, stream: None, cause, correlation, invalidates, metadata: Vec::new() }
     }
 
     /// The event belongs to `stream`, which must be at the expected version.
@@ -45,6 +48,22 @@ impl<E> Draft<E> {
         self
     }
 
+    /// The event was caused by that one, and belongs to its conversation.
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
+    }
+
+    /// The event corrects an earlier one: as [`Meta::invalidates`].
+    #[must_use]
+    pub const fn invalidates(mut self, sequence: Sequence) -> Self {
+        self.invalidates = Some(sequence);
+        self
+    }
+
     /// Bytes of the application.
     #[must_use]
     pub fn metadata(mut self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -62,6 +81,9 @@ impl<E> Draft<E> {
         }
         if let Some(correlation) = self.correlation {
             meta = meta.correlation(correlation);
+        }
+        if let Some(target) = self.invalidates {
+            meta = meta.invalidates(target);
         }
         meta
     }
