@@ -50,7 +50,7 @@ mod sync;
 pub use aggregate::testing;
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, Pending, Restart,
+    EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, LongestDecision, Pending, Restart,
     SendError, Sending, Snapshots,
 };
 #[doc(hidden)]
@@ -82,7 +82,7 @@ pub use log::{
     NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
     Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
     RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
+    SchemaChange, SchemaError, SnapshotFailed, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
     ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
     SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
     WriterThread, check_schema,

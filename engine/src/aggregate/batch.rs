@@ -11,6 +11,7 @@ use super::decide::Aggregate;
 use super::deciding::Deciding;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Conflict, Failure};
+use super::stats::{Notes, Timing};
 use super::window::{Remembered, Window};
 use crate::image::{Basis, Images, InstanceKey, Route};
 use crate::log::{AppendError, Transaction, message};
@@ -67,11 +68,13 @@ pub(super) struct Desk {
     /// The archive of the command, and that of its reply, aligned.
     command: Vec<u128>,
     pub(super) reply: Vec<u128>,
+    pub(super) timing: Timing,
 }
 
 impl Desk {
-    pub(super) fn new(record: bool, random: u64) -> Self {
-        Self { record, random, scratch: Scratch::new(), command: Vec::new(), reply: Vec::new() }
+    pub(super) fn new(record: bool, random: u64, notes: Notes) -> Self {
+        let (scratch, timing) = (Scratch::new(), Timing::new(notes));
+        Self { record, random, scratch, command: Vec::new(), reply: Vec::new(), timing }
     }
 
     /// The archive of a command or a reply.
@@ -125,6 +128,7 @@ impl Batch<'_> {
         let asked = Asked { kind, key, command, with, prepared };
         let attempt = self.run_in::<A>(asked, &mut space);
         self.desk.command = space;
+        self.desk.timing.end(A::NAME, command);
         attempt
     }
 

@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::local::LocalEngine;
 use super::slot::Asked;
 use super::snapshots::{Restart, Snapshots, Taker};
+use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
 use crate::image::{Images, PassedOverReason, Snapshot, catch_up, find_snapshot};
@@ -98,6 +99,7 @@ struct Ready {
     kinds: HashMap<TypeId, u16>,
     restart: Restart,
     snapshot: Option<Arc<Snapshot>>,
+    notes: Notes,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -172,9 +174,9 @@ impl EngineBuilder {
     pub fn start(self) -> Result<Engine, EngineError> {
         let queue = Arc::new(Handover::new(self.thread.queue));
         let (idle, directory) = (self.thread.idle, self.directory.clone());
-        let Ready { core, kinds, restart, snapshot } = self.ready(Arc::clone(&queue))?;
+        let Ready { core, kinds, restart, snapshot, notes } = self.ready(Arc::clone(&queue))?;
         let (log, kinds) = (core.log.clone(), Arc::new(kinds));
-        let client = Client { queue: Arc::clone(&queue), kinds, log };
+        let client = Client { queue: Arc::clone(&queue), kinds, log, notes };
         let run = move || core.serve(&queue, idle);
         let thread = std::thread::Builder::new().name("factlog-engine".into()).spawn(run);
         let thread = thread.map_err(|source| {
@@ -190,8 +192,8 @@ impl EngineBuilder {
     /// See [`EngineError`].
     pub fn start_local(self) -> Result<LocalEngine, EngineError> {
         // Nobody hands over anything.
-        let Ready { core, kinds, restart, .. } = self.ready(Arc::new(Handover::new(1)))?;
-        Ok(LocalEngine::new(core, kinds, restart))
+        let Ready { core, kinds, restart, notes, .. } = self.ready(Arc::new(Handover::new(1)))?;
+        Ok(LocalEngine::new(core, kinds, restart, notes))
     }
 
     /// Opens the log, and folds what is in it.
@@ -233,12 +235,13 @@ impl EngineBuilder {
         report_suspensions(&mut writer, &self.images, &log, &told);
         self.images.next = writer.next_sequence();
 
-        let desk = Desk::new(self.record, seed(other));
+        let notes = Notes::default();
+        let desk = Desk::new(self.record, seed(other), notes.clone());
         let last = restart.snapshot.unwrap_or_default();
-        let taker = Taker::new(self.snapshots, last, queue);
+        let taker = Taker::new(self.snapshots, last, queue, notes.clone());
         let core =
             Core { writer, log, images: self.images, window, desk, durability, taker, lost: None };
-        Ok(Ready { core, kinds: self.kinds, restart, snapshot })
+        Ok(Ready { core, kinds: self.kinds, restart, snapshot, notes })
     }
 
     /// Begins with the newest snapshot that will do, if there is one.

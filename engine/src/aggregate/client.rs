@@ -11,10 +11,11 @@ use super::decide::Aggregate;
 use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
 use super::sending::Sending;
 use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot};
+use super::stats::{EngineStats, Notes};
 use crate::image::{
     Basis, InstanceKey, IntoKey, SnapshotTaken, SnapshotTrouble, State, Suspension,
 };
-use crate::log::{Draft, Handover, Log, Promise, Refuse};
+use crate::log::{Draft, Handover, Log, Promise, Refuse, Stats};
 use crate::sync::{Arc, Mutex};
 
 /// Sends commands to an engine, and asks about its state. Clone it, send it to any thread.
@@ -23,6 +24,7 @@ pub struct Client {
     pub(super) queue: Arc<Handover<Asked>>,
     pub(super) kinds: Arc<HashMap<TypeId, u16>>,
     pub(super) log: Log,
+    pub(super) notes: Notes,
 }
 
 impl fmt::Debug for Client {
@@ -40,6 +42,14 @@ impl Client {
     /// Commands that wait, and most that can.
     pub fn queue(&self) -> (usize, usize) {
         (self.queue.len(), self.queue.capacity())
+    }
+
+    /// What the engine is doing: its log and queue, the longest decision of each type of command,
+    /// snapshots and what went wrong with them. Asking costs the thread that decides nothing.
+    pub fn stats(&self) -> EngineStats {
+        let (queue, queue_capacity) = self.queue();
+        let log = Stats { queue, queue_capacity, ..self.log.stats() };
+        EngineStats { log, ..self.notes.read() }
     }
 
     /// Sends a command to an instance, if there is room at once.

@@ -11,6 +11,7 @@ use super::decide::Aggregate;
 use super::receipt::{CommandError, Failure};
 use super::slot::Fate;
 use super::snapshots::Restart;
+use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
 use crate::image::{IntoKey, State, Suspension, Unseen};
 use crate::log::{Log, SyncError};
@@ -64,6 +65,7 @@ pub struct LocalEngine {
     pub(super) core: Core,
     kinds: HashMap<TypeId, u16>,
     restart: Restart,
+    notes: Notes,
 }
 
 impl fmt::Debug for LocalEngine {
@@ -75,13 +77,23 @@ impl fmt::Debug for LocalEngine {
 }
 
 impl LocalEngine {
-    pub(super) fn new(core: Core, kinds: HashMap<TypeId, u16>, restart: Restart) -> Self {
-        Self { core, kinds, restart }
+    pub(super) fn new(
+        core: Core,
+        kinds: HashMap<TypeId, u16>,
+        restart: Restart,
+        notes: Notes,
+    ) -> Self {
+        Self { core, kinds, restart, notes }
     }
 
     /// The log, for readers.
     pub fn log(&self) -> &Log {
         &self.core.log
+    }
+
+    /// What it is doing: see [`Client::stats`](crate::Client::stats).
+    pub fn stats(&self) -> EngineStats {
+        EngineStats { log: self.core.log.stats(), ..self.notes.read() }
     }
 
     /// What it began with.

@@ -10,6 +10,7 @@
 //! - `prepared`: commands that were decided outside of that thread
 //! - `batch`: commands into one frame; `deciding`: one of them
 //! - `snapshots`: when snapshots are taken, and the one that is being taken
+//! - `stats`: what the engine is doing, in numbers
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
 //! - `local`: an engine without a thread of its own
@@ -29,6 +30,7 @@ mod receipt;
 mod sending;
 mod slot;
 mod snapshots;
+mod stats;
 pub mod testing;
 mod thread;
 mod window;
@@ -42,4 +44,5 @@ pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
 pub use sending::Sending;
 pub use slot::Pending;
 pub use snapshots::{Restart, Snapshots};
+pub use stats::{EngineStats, LongestDecision};
 pub use window::IdempotencyWindow;

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use factlog_codec::{Sequence, SnapshotBody};
 
 use super::slot::{Asked, Finished};
+use super::stats::Notes;
 use super::window::Window;
 use crate::image::{
     Images, Job, Ladder, PassedOver, Piece, Records, SnapshotTaken, SnapshotTrouble, write_snapshot,
 };
-use crate::log::{Handover, IoError, Log, Promise, Writer};
+use crate::log::{Handover, IoError, Log, Promise, SnapshotFailed, Writer};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, mpsc};
 
@@ -101,6 +102,7 @@ pub(super) struct Taker {
     running: Option<Running>,
     /// Through which the writing thread says that it is done.
     queue: Arc<Handover<Asked>>,
+    notes: Notes,
 }
 
 /// One that is being taken or written.
@@ -114,13 +116,20 @@ struct Running {
     thread: JoinHandle<Result<SnapshotTaken, SnapshotTrouble>>,
     told: Option<Told>,
     began: Instant,
+    /// The event that it is as of.
+    event: Sequence,
     taken: u64,
     trouble: Option<SnapshotTrouble>,
 }
 
 impl Taker {
-    pub(super) fn new(policy: Snapshots, last: Sequence, queue: Arc<Handover<Asked>>) -> Self {
-        Self { policy, last, running: None, queue }
+    pub(super) fn new(
+        policy: Snapshots,
+        last: Sequence,
+        queue: Arc<Handover<Asked>>,
+        notes: Notes,
+    ) -> Self {
+        Self { policy, last, running: None, queue, notes }
     }
 
     /// Whether there is none that is being taken or written.
@@ -145,6 +154,7 @@ impl Taker {
     /// Begins one, as of the state now. `told` learns what becomes of it.
     pub(super) fn begin(
         &mut self,
+        writer: &mut Writer,
         log: &Log,
         images: &mut Images,
         window: &mut Window,
@@ -153,10 +163,9 @@ impl Taker {
         if let Err(trouble) = self.try_begin(log, images, window, told.as_ref()) {
             images.end_taking();
             // Not at once again.
-            self.last = self.last.max(images.next.before());
-            if let Some(told) = told {
-                told.leave(Err(trouble));
-            }
+            let event = images.next.before();
+            self.last = self.last.max(event);
+            self.tell(writer, images, event, (Err(trouble), told));
         }
     }
 
@@ -218,6 +227,7 @@ impl Taker {
             thread,
             told: told.cloned(),
             began: Instant::now(),
+            event: place.sequence,
             taken: 0,
             trouble: None,
         });
@@ -278,20 +288,41 @@ impl Taker {
     }
 
     /// If it is written: leaves a mark in the log, and says so to whoever has asked for it.
-    pub(super) fn settle(&mut self, writer: &mut Writer) {
+    pub(super) fn settle(&mut self, writer: &mut Writer, images: &mut Images) {
         if self.running.as_ref().is_none_or(|running| !running.done.load(Ordering::Acquire)) {
             return;
         }
         let Some(running) = self.running.take() else { return };
-        let Running { thread, told, trouble, .. } = running;
+        let Running { thread, told, trouble, event, .. } = running;
         let written = thread.join().unwrap_or(Err(SnapshotTrouble::Ended));
         if let Ok(SnapshotTaken { sequence, bytes, .. }) = &written {
             let mark = SnapshotBody { sequence: *sequence, len: *bytes };
             // Nothing depends on it.
             drop(writer.mark_snapshot(mark));
         }
-        if let Some(told) = told {
-            told.leave(written.map_err(|found| trouble.unwrap_or(found)));
+        let written = written.map_err(|found| trouble.unwrap_or(found));
+        self.tell(writer, images, event, (written, told));
+    }
+
+    /// Says what became of a snapshot: to whoever has asked for it, else in the log if it failed.
+    fn tell(
+        &self,
+        writer: &mut Writer,
+        images: &mut Images,
+        event: Sequence,
+        (written, told): (Result<SnapshotTaken, SnapshotTrouble>, Option<Told>),
+    ) {
+        self.notes.snapshot(&written);
+        match (told, &written) {
+            (Some(told), _) => told.leave(written),
+            (None, Ok(_)) => {}
+            (None, Err(trouble)) => {
+                let fact = SnapshotFailed { event: event.get(), cause: trouble.to_string() };
+                // What the log cannot store stands in the statistics.
+                if writer.append(&fact).is_ok() {
+                    images.next = writer.next_sequence();
+                }
+            }
         }
     }
 

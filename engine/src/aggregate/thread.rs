@@ -83,8 +83,8 @@ impl Core {
                 Wish::Snapshot(told) => {
                     next.disarm();
                     queue.made_room();
-                    let Self { log, images, window, taker, .. } = &mut self;
-                    taker.begin(log, images, window, Some(told));
+                    let Self { writer, log, images, window, taker, .. } = &mut self;
+                    taker.begin(writer, log, images, window, Some(told));
                 }
                 Wish::Look if next.request().is_some_and(|one| one.look(&mut self.images)) => {
                     next.disarm();
@@ -119,14 +119,14 @@ impl Core {
         let Self { writer, log, images, window, taker, .. } = self;
         if taker.is_idle() {
             if taker.is_due(images.next) {
-                taker.begin(log, images, window, None);
+                taker.begin(writer, log, images, window, None);
             }
             return;
         }
         if let Some(since) = since {
             taker.slices(images, window, since);
         }
-        taker.settle(writer);
+        taker.settle(writer, images);
     }
 
     /// One frame: `next`, and what else waits until it has enough. Gives what it had no room for.
@@ -244,6 +244,7 @@ impl Core {
         };
         let transaction = writer.begin().map_err(|error| Fate::Refused(Arc::new(error)))?;
         let (spoiled, raw) = (Vec::new(), false);
+        desk.timing.begin();
         Ok(Batch { transaction, images, window, desk, now, spoiled, raw })
     }
 

@@ -75,6 +75,7 @@ mod wait_durable;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
+pub(crate) use clock::Stopwatch;
 pub use clock::{Clock, SystemClock};
 pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
@@ -89,7 +90,7 @@ pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
     AccessError, AppendError, CorrectionFault, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
 };
-pub use failure::{CommandFailed, InstanceSuspended};
+pub use failure::{CommandFailed, InstanceSuspended, SnapshotFailed};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
 pub(crate) use map::StillFile;

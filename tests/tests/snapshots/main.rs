@@ -2,6 +2,7 @@
 
 mod faulty;
 mod purse;
+mod told;
 
 use std::fs;
 use std::path::Path;

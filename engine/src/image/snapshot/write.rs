@@ -46,8 +46,8 @@ pub enum SnapshotTrouble {
     Io(Arc<IoError>),
     /// What is before it cannot be read.
     Read(Arc<ReadError>),
-    /// An instance of this kind cannot be stored: it takes more than 256 MiB, has lists of too many
-    /// elements (some hundred thousand that are no plain numbers), or is nested too deeply.
+    /// An instance of this kind cannot be stored: it takes more than 256 MiB, or is nested too
+    /// deeply.
     TooLarge(&'static str),
     /// Instances stand in the snapshot before it only, and that is damaged: their kind. Remove it, and
     /// start anew.
@@ -73,8 +73,8 @@ impl fmt::Display for SnapshotTrouble {
             Self::Read(error) => write!(f, "the log cannot be read: {error}"),
             Self::TooLarge(kind) => write!(
                 f,
-                "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, has lists of \
-                 too many elements, or is nested too deeply"
+                "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, or is nested \
+                 too deeply"
             ),
             Self::Damaged(kind, error) => write!(
                 f,
