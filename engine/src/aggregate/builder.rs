@@ -13,11 +13,13 @@ use super::decide::Aggregate;
 use super::engine::Engine;
 use super::local::LocalEngine;
 use super::slot::Asked;
-use super::snapshots::{Restart, Snapshots, Taker};
+use super::snapshots::{Holds, Restart, Snapshots, Taker};
 use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
-use crate::image::{Images, PassedOverReason, Snapshot, catch_up, find_snapshot};
+use crate::image::{
+    Images, PassedOverReason, Snapshot, SuspensionCause, catch_up, find_snapshot,
+};
 use crate::log::{
     Handover, InstanceSuspended, IoError, ItemFault, Log, OpenError, Options, ReadError, SeekError,
     ThreadOptions, Writer,
@@ -217,7 +219,7 @@ impl EngineBuilder {
         let seed = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         let mut window = Window::new(self.window, seed(one));
         let mut told = HashSet::new();
-        let (mut restart, snapshot) = self.begin(&log, &mut window, &mut told)?;
+        let (mut restart, snapshot, holds) = self.begin(&log, &mut window, &mut told)?;
         let folded = catch_up(&mut self.images, &log, |entry| {
             restart.folded += u64::from(entry.is_event());
             let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
@@ -238,7 +240,7 @@ impl EngineBuilder {
         let notes = Notes::default();
         let desk = Desk::new(self.record, seed(other), notes.clone());
         let last = restart.snapshot.unwrap_or_default();
-        let taker = Taker::new(self.snapshots, last, queue, notes.clone());
+        let taker = Taker::new(self.snapshots, last, queue, notes.clone(), holds);
         let core =
             Core { writer, log, images: self.images, window, desk, durability, taker, lost: None };
         Ok(Ready { core, kinds: self.kinds, restart, snapshot, notes })
@@ -250,12 +252,12 @@ impl EngineBuilder {
         log: &Log,
         window: &mut Window,
         told: &mut HashSet<(String, u64)>,
-    ) -> Result<(Restart, Option<Arc<Snapshot>>), EngineError> {
+    ) -> Result<(Restart, Option<Arc<Snapshot>>, Holds), EngineError> {
         let mut restart = Restart::default();
         let mut kinds = match self.images.stored() {
             Ok(kinds) => kinds,
             Err(kind) if self.snapshots.is_automatic() => return Err(EngineError::NotStored(kind)),
-            Err(_) => return Ok((restart, None)),
+            Err(_) => return Ok((restart, None, Holds::new(log, None))),
         };
         // What an earlier process has left there is in nobody's way.
         drop(log.remove_unfinished_snapshots());
@@ -264,14 +266,20 @@ impl EngineBuilder {
             |snapshot: &Arc<Snapshot>| window.begin_with(snapshot).map_err(PassedOverReason::Keys);
         let (snapshot, passed_over) = find_snapshot(log, &kinds, log.visible().0, admit);
         restart.passed_over = passed_over;
+        let mut place = None;
         if let Some(snapshot) = &snapshot {
             restart.snapshot = Some(snapshot.sequence());
+            place = Some(snapshot.header().place);
             // It was told before the snapshot was taken.
             for (stream, why) in self.images.begin_with(snapshot, log) {
                 told.insert((stream.key().to_string(), why.sequence.get()));
+                if why.cause != SuspensionCause::HistoryDropped {
+                    // A later program needs its whole history.
+                    place = None;
+                }
             }
         }
-        Ok((restart, snapshot))
+        Ok((restart, snapshot, Holds::new(log, place)))
     }
 }
 

@@ -14,7 +14,7 @@ use super::snapshots::Restart;
 use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
 use crate::image::{IntoKey, State, Suspension, Unseen};
-use crate::log::{Log, SyncError};
+use crate::log::{Log, Retained, RetainError, Retention, SyncError};
 
 /// A command for an instance, with what it has beside itself.
 #[derive(Debug)]
@@ -194,6 +194,15 @@ impl LocalEngine {
             // It was made ready above.
             Some(Err(Unseen::Stored)) | None => Ok(look(&S::default())),
         }
+    }
+
+    /// As [`Engine::retain`](crate::Engine::retain).
+    ///
+    /// # Errors
+    ///
+    /// Nothing was dropped, and the log is as it was.
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        self.core.log.retain(retention)
     }
 
     /// Makes everything durable, and closes the log.

@@ -1,10 +1,11 @@
 //! When snapshots are taken, and the one that is being taken: in slices, by the thread that decides,
 //! and written by a thread of its own.
 
+use std::collections::VecDeque;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use factlog_codec::{Sequence, SnapshotBody};
+use factlog_codec::{CursorPlace, Sequence, SnapshotBody};
 
 use super::slot::{Asked, Finished};
 use super::stats::Notes;
@@ -12,7 +13,7 @@ use super::window::Window;
 use crate::image::{
     Images, Job, Ladder, PassedOver, Piece, Records, SnapshotTaken, SnapshotTrouble, write_snapshot,
 };
-use crate::log::{Handover, IoError, Log, Promise, SnapshotFailed, Writer};
+use crate::log::{Handover, IoError, Kept, Log, Promise, SnapshotFailed, Writer};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, mpsc};
 
@@ -91,6 +92,34 @@ pub struct Restart {
     pub folded: u64,
 }
 
+/// What is held against retention: what an engine needs to start again from any of the snapshots that
+/// it keeps; everything, as long as there is none that has all instances.
+#[derive(Debug)]
+pub(super) struct Holds {
+    kept: Kept,
+    /// From the oldest to the newest.
+    places: VecDeque<CursorPlace>,
+}
+
+impl Holds {
+    /// The engine began with a snapshot of this place, or without one.
+    pub(super) fn new(log: &Log, begun: Option<CursorPlace>) -> Self {
+        let kept = log.keep_after(begun.as_ref());
+        Self { kept, places: begun.into_iter().collect() }
+    }
+
+    /// One more was taken; so many are kept.
+    fn add(&mut self, place: CursorPlace, keep: usize) {
+        self.places.push_back(place);
+        while self.places.len() > keep.max(1) {
+            self.places.pop_front();
+        }
+        if let Some(oldest) = self.places.front() {
+            self.kept.go_on(oldest);
+        }
+    }
+}
+
 /// What becomes of a snapshot.
 pub(super) type Told = Arc<Promise<Result<SnapshotTaken, SnapshotTrouble>>>;
 
@@ -103,6 +132,7 @@ pub(super) struct Taker {
     /// Through which the writing thread says that it is done.
     queue: Arc<Handover<Asked>>,
     notes: Notes,
+    holds: Holds,
 }
 
 /// One that is being taken or written.
@@ -117,7 +147,7 @@ struct Running {
     told: Option<Told>,
     began: Instant,
     /// The event that it is as of.
-    event: Sequence,
+    place: CursorPlace,
     taken: u64,
     trouble: Option<SnapshotTrouble>,
 }
@@ -128,8 +158,9 @@ impl Taker {
         last: Sequence,
         queue: Arc<Handover<Asked>>,
         notes: Notes,
+        holds: Holds,
     ) -> Self {
-        Self { policy, last, running: None, queue, notes }
+        Self { policy, last, running: None, queue, notes, holds }
     }
 
     /// Whether there is none that is being taken or written.
@@ -227,7 +258,7 @@ impl Taker {
             thread,
             told: told.cloned(),
             began: Instant::now(),
-            event: place.sequence,
+            place,
             taken: 0,
             trouble: None,
         });
@@ -293,7 +324,7 @@ impl Taker {
             return;
         }
         let Some(running) = self.running.take() else { return };
-        let Running { thread, told, trouble, event, .. } = running;
+        let Running { thread, told, trouble, place, .. } = running;
         let written = thread.join().unwrap_or(Err(SnapshotTrouble::Ended));
         if let Ok(SnapshotTaken { sequence, bytes, .. }) = &written {
             let mark = SnapshotBody { sequence: *sequence, len: *bytes };
@@ -301,7 +332,10 @@ impl Taker {
             drop(writer.mark_snapshot(mark));
         }
         let written = written.map_err(|found| trouble.unwrap_or(found));
-        self.tell(writer, images, event, (written, told));
+        if let Ok(SnapshotTaken { left_out: 0, .. }) = &written {
+            self.holds.add(place, self.policy.keep);
+        }
+        self.tell(writer, images, place.sequence, (written, told));
     }
 
     /// Says what became of a snapshot: to whoever has asked for it, else in the log if it failed.

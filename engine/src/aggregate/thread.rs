@@ -296,7 +296,7 @@ impl Core {
     fn start_over(&mut self) {
         self.window.take_back();
         self.taker.give_up(&mut self.images);
-        self.images.clear();
+        self.images.start_over(&self.log);
         self.catch_up();
     }
 

@@ -7,10 +7,10 @@ use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::fold::refold;
 use super::instances::{Folded, Instances, Kind};
-use super::snapshot::{Base, LEFT_OUT_NAME, Records, SectionOf, Snapshot};
+use super::snapshot::{Base, Records, SectionOf, Snapshot, find};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
-use crate::log::Log;
+use crate::log::{LEFT_OUT_NAME, Log};
 use crate::sync::Arc;
 
 /// Where the events of a stream go.
@@ -312,7 +312,32 @@ impl Images {
         let Route::To { kind, at } = route else { return None };
         let kind = self.kinds.get_mut(usize::from(kind))?;
         kind.reset(at);
-        Some((kind.stream(at), kind.rewind(at)))
+        Some((kind.stream(at), kind.rewind(at, None)))
+    }
+
+    /// Makes an instance as it stands in the newest snapshot that there is now; the version that it is
+    /// at there.
+    pub(crate) fn rewind_to_newest(&mut self, log: &Log, route: Route) -> Option<StreamVersion> {
+        let Route::To { kind, at } = route else { return None };
+        let kind = self.kinds.get_mut(usize::from(kind))?;
+        let stored = [(kind.name(), kind.fingerprint()?)];
+        // One that was taken meanwhile may know more than is folded here, which is no harm: the
+        // versions that come by again are passed over.
+        let (snapshot, _) = find(log, &stored, log.visible().0, |_| Ok(()));
+        let snapshot = snapshot?;
+        let (section, _) = snapshot.section(kind.name())?;
+        kind.reset(at);
+        let version = kind.rewind(at, Some(&Base::new(&snapshot, section)));
+        (version != StreamVersion::NONE).then_some(version)
+    }
+
+    /// Begins anew, with the newest snapshot that will do.
+    pub(crate) fn start_over(&mut self, log: &Log) {
+        self.clear();
+        let Ok(kinds) = self.stored() else { return };
+        if let (Some(snapshot), _) = find(log, &kinds, log.visible().0, |_| Ok(())) {
+            self.begin_with(&snapshot, log);
+        }
     }
 
     /// Makes an instance as if it had no event yet; its stream.

@@ -103,6 +103,7 @@ pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };
 pub use retention::Retention;
+pub(crate) use snapshots::{Kept, LEFT_OUT_NAME, LOST};
 pub use salvage::{Hole, Salvage, SalvageError, SalvageReport, Salvaged};
 pub use schema::{SchemaChange, SchemaError, check_schema};
 pub use scrub::{

@@ -22,6 +22,7 @@ use super::recovery::Replay;
 use super::report::Retained;
 use super::segment::Segment;
 use super::shared::Shared;
+use super::snapshots::needed;
 use crate::sync::{Arc, PoisonError};
 
 /// How much of a log is to be kept, and what becomes of the rest.
@@ -30,6 +31,10 @@ use crate::sync::{Arc, PoisonError};
 /// every [`Cursor`](crate::Cursor) holds what it has not read yet, and every registered
 /// [`NamedCursor`](crate::NamedCursor) what is not saved as processed, and the event before. (Those of one stream do not:
 /// they get an error that says what the oldest event is.)
+///
+/// The newest [snapshot](crate::Snapshots) that can be read holds what follows it, and everything if
+/// it leaves out instances that are suspended. An [`Engine`](crate::Engine) holds what it needs to
+/// start again from any of the snapshots that it keeps, and everything as long as it has taken none.
 #[derive(Debug, Clone)]
 pub struct Retention {
     keep: Keep,
@@ -129,6 +134,13 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     // Only what is sealed and durable may go.
     let durable = shared.frontier.durable().segment(shared.bits);
     let mut target = retention.first_kept(shared).min(durable);
+    if target > before
+        && let Some((position, next)) = needed(shared)
+        && position.segment(shared.bits) < target
+    {
+        target = position.segment(shared.bits);
+        retained.held = Some(next);
+    }
     let io = |action| {
         move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
     };

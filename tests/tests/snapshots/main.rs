@@ -1,6 +1,7 @@
 //! Does a snapshot with what follows it give the same state as the whole log?
 
 mod faulty;
+mod kept;
 mod purse;
 mod told;
 

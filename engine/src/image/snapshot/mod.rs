@@ -26,5 +26,5 @@ pub(crate) use ladder::Ladder;
 pub(crate) use record::{LEFT_OUT, Records};
 pub use stored::StoredState;
 pub(crate) use taking::Taking;
-pub(crate) use write::{Job, LEFT_OUT_NAME, Piece, SectionOf, write};
+pub(crate) use write::{Job, Piece, SectionOf, write};
 pub use write::{SnapshotTaken, SnapshotTrouble};

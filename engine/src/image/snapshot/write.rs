@@ -14,7 +14,7 @@ use factlog_codec::{
 use super::file::Base;
 use super::ladder::Ladder;
 use super::record::{LEFT_OUT, Record, Records};
-use crate::log::{IoError, Log, ReadError, SnapshotFile, SyncError, Waited};
+use crate::log::{IoError, LEFT_OUT_NAME, LOST, Log, ReadError, SnapshotFile, SyncError, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
 use crate::sync::{Arc, mpsc};
 
@@ -32,6 +32,9 @@ pub struct SnapshotTaken {
     pub bytes: u64,
     /// Instances in it.
     pub instances: u64,
+    /// Instances that are suspended, and so not in it: they are folded from the log at each start. As
+    /// long as there are any, retention leaves the whole log.
+    pub left_out: u64,
     /// How long it took.
     pub took: Duration,
     /// Older snapshots that were removed, since newer ones do in their place.
@@ -161,7 +164,7 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
     let instances = out.instances;
     index.section(LEFT_OUT_NAME, 0);
     let left_out = out.left_out(sections.len() as u16, &sections, &pieces, &mut index);
-    left_out.map_err(|stop| match stop {
+    let left_out = left_out.map_err(|stop| match stop {
         Stop::Io(source) => trouble(source),
         Stop::Ended | Stop::Damaged(_) => SnapshotTrouble::Ended,
     })?;
@@ -194,11 +197,8 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
             removed.push(surplus);
         }
     }
-    Ok(SnapshotTaken { sequence, bytes, instances, took: began.elapsed(), removed })
+    Ok(SnapshotTaken { sequence, bytes, instances, left_out, took: began.elapsed(), removed })
 }
-
-/// The section of those that were left out: name of their kind, a zero, key.
-pub(crate) const LEFT_OUT_NAME: &str = "$left-out";
 
 enum Stop {
     Io(io::Error),
@@ -294,29 +294,31 @@ impl Out<'_> {
         self.finish(blocks)
     }
 
-    /// The section of those that were left out.
+    /// The section of those that were left out: name of their kind, a zero, key. How many of them can
+    /// be folded from what the log has.
     fn left_out(
         &mut self,
         number: u16,
         sections: &[SectionOf],
         pieces: &[Records],
         index: &mut IndexBuilder,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
         let mut named: Vec<_> = sorted(pieces, LEFT_OUT)
             .into_iter()
             .filter_map(|record| {
                 let (section, key) = record.key.split_first_chunk()?;
                 let section = sections.get(usize::from(u16::from_be_bytes(*section)))?;
                 let name = [section.name.as_bytes(), &[0], key].concat();
-                Some((name, record.version))
+                Some((name, record.version, record.value))
             })
             .collect();
         named.sort_unstable();
         let mut blocks = Blocks::new(number, index);
-        for (key, version) in &named {
-            self.put(&mut blocks, SnapshotEntry { key, version: *version, value: &[] })?;
+        for (key, version, value) in &named {
+            self.put(&mut blocks, SnapshotEntry { key, version: *version, value })?;
         }
-        self.finish(blocks)
+        self.finish(blocks)?;
+        Ok(named.iter().filter(|(_, _, value)| *value != LOST).count() as u64)
     }
 
     fn put(&mut self, blocks: &mut Blocks<'_>, entry: SnapshotEntry<'_>) -> Result<(), Stop> {
