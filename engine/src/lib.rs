@@ -50,8 +50,8 @@ mod sync;
 pub use aggregate::testing;
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, LongestDecision, Pending, Restart,
-    SendError, Sending, Snapshots,
+    EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine,
+    LongestDecision, Pending, Restart, SendError, Sending, Snapshots,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
@@ -76,14 +76,14 @@ pub use image::{
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
-    BecomesDurable, Clock, CommandFailed, CommitAlign, CorrectionFault, Corrections, Cursor, CursorFault, Cut, Damage,
-    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
-    NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
-    Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
-    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, SnapshotFailed, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
-    ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
-    SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
-    WriterThread, check_schema,
+    BecomesDurable, Caused, Clock, CommandFailed, CommitAlign, Conversation, CorrectionFault,
+    Corrections, Cursor, CursorFault, Cut, Damage, DamageReason, DiskObserver, DiskOperation,
+    Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole, InstanceSuspended, IoError,
+    ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError, OptionError,
+    Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress,
+    RecoveryReport, Refusal, Refused, Remedy, RetainError, Retained, Retention, Salvage,
+    SalvageError, SalvageReport, Salvaged, SaveError, SchemaChange, SchemaError, Scrub, ScrubError,
+    ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, SnapshotFailed,
+    Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions,
+    Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread, check_schema,
 };

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use factlog::{
-    Aggregate, AppendError, CommandError, Context, CorrectionFault, Draft, Engine, Events, Expected,
-    Failure, Meta, Options, Sequence, Start, State, StreamKey, StreamVersion, Writer,
+    Aggregate, AppendError, CommandError, Context, CorrectionFault, Draft, Engine, Events,
+    Expected, Failure, Meta, Options, Sequence, Start, State, StreamKey, StreamVersion, Writer,
 };
 use factlog_tests::{Random, scratch};
 
@@ -259,7 +259,10 @@ fn is_each_event_corrected_at_most_once_and_by_one_of_its_streams() {
         while let Some(event) = cursor.next_event().expect("readable") {
             events += 1;
             let streams = model.streams[events - 1].clone();
-            assert_eq!(event.stream().map(ToString::to_string), streams.first().map(|own| price(*own).to_string()));
+            assert_eq!(
+                event.stream().map(ToString::to_string),
+                streams.first().map(|own| price(*own).to_string())
+            );
             if let Some(target) = event.invalidates().expect("readable") {
                 seen.insert(target.get(), event.sequence().get());
             }

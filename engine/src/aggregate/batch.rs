@@ -14,7 +14,7 @@ use super::receipt::{Accepted, CommandError, Conflict, Failure};
 use super::stats::{Notes, Timing};
 use super::window::{Remembered, Window};
 use crate::image::{Basis, Images, InstanceKey, Route};
-use crate::log::{AppendError, Transaction, message};
+use crate::log::{AppendError, Log, Transaction, message};
 use crate::sync::Arc;
 
 /// Most bytes of an archived command, or of a reply.
@@ -33,6 +33,24 @@ pub(super) struct With {
     pub(super) cause: Option<Sequence>,
     /// The event at the root of its conversation.
     pub(super) correlation: Option<Sequence>,
+}
+
+impl With {
+    /// A command that names its cause and no root belongs to the conversation of its cause.
+    #[inline]
+    pub(super) fn complete(&mut self, log: &Log) {
+        if self.cause.is_some() && self.correlation.is_none() {
+            self.find_root(log);
+        }
+    }
+
+    #[cold]
+    fn find_root(&mut self, log: &Log) {
+        let Some(cause) = self.cause else { return };
+        // A cause that is not there is refused later; of one that is gone the root is not known.
+        let root = log.with_event(cause, |event| event.conversation());
+        self.correlation = root.ok().and_then(Result::ok);
+    }
 }
 
 /// A command, and for whom.

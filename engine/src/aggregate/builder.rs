@@ -17,9 +17,7 @@ use super::snapshots::{Holds, Restart, Snapshots, Taker};
 use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
-use crate::image::{
-    Images, PassedOverReason, Snapshot, SuspensionCause, catch_up, find_snapshot,
-};
+use crate::image::{Images, PassedOverReason, Snapshot, SuspensionCause, catch_up, find_snapshot};
 use crate::log::{
     Handover, InstanceSuspended, IoError, ItemFault, Log, OpenError, Options, ReadError, SeekError,
     ThreadOptions, Writer,

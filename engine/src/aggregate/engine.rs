@@ -8,7 +8,7 @@ use super::builder::EngineBuilder;
 use super::client::Client;
 use super::snapshots::Restart;
 use crate::image::Snapshot;
-use crate::log::{IoError, Retained, RetainError, Retention, SyncError, Writer};
+use crate::log::{IoError, RetainError, Retained, Retention, SyncError, Writer};
 use crate::sync::Arc;
 
 /// Aggregates over a log: one thread decides for all of them.

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use factlog_codec::Sequence;
+use factlog_codec::{ExtensionError, Sequence};
 
 use super::batch::{Verdict, With};
 use super::decide::Aggregate;
@@ -14,7 +14,7 @@ use super::snapshots::Restart;
 use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
 use crate::image::{IntoKey, State, Suspension, Unseen};
-use crate::log::{Log, Retained, RetainError, Retention, SyncError};
+use crate::log::{EventRef, Log, RetainError, Retained, Retention, SyncError};
 
 /// A command for an instance, with what it has beside itself.
 #[derive(Debug)]
@@ -41,11 +41,20 @@ impl<A: Aggregate> LocalCommand<A> {
         self
     }
 
-    /// The event in the log that caused it.
+    /// As [`Sending::cause`](crate::Sending::cause).
     #[must_use]
     pub const fn cause(mut self, sequence: Sequence) -> Self {
         self.with.cause = Some(sequence);
         self
+    }
+
+    /// As [`Sending::caused_by`](crate::Sending::caused_by).
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
     }
 
     /// The event at the root of its conversation.
@@ -141,7 +150,11 @@ impl LocalEngine {
         mut answer: impl FnMut(Verdict<A>),
     ) {
         let kind = self.kind::<A>();
-        let mut commands = commands.into_iter();
+        let log = self.core.log.clone();
+        let mut commands = commands.into_iter().map(|mut one| {
+            one.with.complete(&log);
+            one
+        });
         let (mut waiting, mut decided) = (VecDeque::new(), Vec::new());
         loop {
             if waiting.is_empty() {

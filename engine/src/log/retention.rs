@@ -13,8 +13,10 @@ use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{Catalog, Place, Position, SegOpen, SegmentId, Sequence, Walk};
 
 use super::clock::{Clock, SystemClock};
+use super::cursor::Log;
 use super::disk::{
     SegmentBytes, archive_file, install_catalog, prepare_catalog, read_catalog, read_segment,
+    remove_postings_below,
 };
 use super::error::{ReadError, RetainError};
 use super::fault::{IoError, ItemFault};
@@ -122,6 +124,14 @@ impl Retention {
     }
 }
 
+impl Log {
+    /// Drops what `retention` does not keep. Only who owns the writer, or who knows that it is
+    /// owned.
+    pub(crate) fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        retain(self.shared(), retention)
+    }
+}
+
 /// Drops what `retention` does not keep.
 pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, RetainError> {
     if shared.fork.is_child() {
@@ -195,6 +205,9 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         }
     }
     let segments = shared.directory.segments();
+    if let Err(error) = remove_postings_below(&shared.directory, target) {
+        retained.left.push((segments.clone(), error.to_string()));
+    }
     if let Err(error) = disk.sync_directory(&segments) {
         retained.left.push((segments, error.to_string()));
     }

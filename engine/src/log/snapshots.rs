@@ -3,17 +3,17 @@
 use std::io;
 
 use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{Block, CursorPlace, Position, SectionBlock, Sections, Sequence, SnapshotHeader};
+use factlog_codec::{
+    Block, CursorPlace, Position, SectionBlock, Sections, Sequence, SnapshotHeader,
+};
 
 use super::cursor::{Hold, Log};
 use super::disk::{
     SnapshotFile, list_snapshots, open_snapshot, remove_snapshot, remove_unfinished,
 };
-use super::error::{ReadError, RetainError};
+use super::error::ReadError;
 use super::map::StillFile;
 use super::named::{Standing, place_before, standing};
-use super::report::Retained;
-use super::retention::{Retention, retain};
 use super::shared::Shared;
 
 impl Log {
@@ -56,16 +56,11 @@ impl Log {
     /// Holds what has to be folded after a snapshot of that place; without one, all that is left.
     pub(crate) fn keep_after(&self, place: Option<&CursorPlace>) -> Kept {
         let shared = self.shared();
-        let oldest = || (Position::new(shared.holds.floor(), FIRST_FRAME, shared.bits), shared.oldest());
+        let oldest =
+            || (Position::new(shared.holds.floor(), FIRST_FRAME, shared.bits), shared.oldest());
         let (position, next) = place.map_or_else(oldest, |place| (place.position, place.next));
         // It was found to be in order by the one who would drop it.
         Kept(Hold::take(shared, position, next))
-    }
-
-    /// Drops what `retention` does not keep. Only who owns the writer, or who knows that it is
-    /// owned.
-    pub(crate) fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
-        retain(self.shared(), retention)
     }
 
     /// Removes snapshots that were begun and not finished. Only who owns the writer.

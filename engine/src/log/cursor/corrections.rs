@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use factlog_codec::{Place, Sequence, StreamKey};
+use factlog_codec::{Place, Sequence};
 
 use super::event_ref::EventRef;
-use super::log::Log;
 use crate::log::error::ReadError;
 use crate::log::fault::ItemFault;
 
-/// Which events of a stream were corrected, as of when it was asked: what [`Log::corrections`] has
+/// Which events of a stream were corrected, as of when it was asked: what [`Log::corrections`](crate::Log::corrections) has
 /// found.
 ///
 /// A correction is an event like any other, and may be corrected itself. The live fold passes over
@@ -55,44 +54,5 @@ impl Corrections {
         }
         // What it corrects is behind: each is asked for once.
         Ok(self.of(event.sequence()))
-    }
-}
-
-impl Log {
-    /// Which events of a stream were corrected, and by which: by going through the stream once, from
-    /// its end to what retention has left of it. Memory for each correction, none for the others.
-    ///
-    /// ```
-    /// # use factlog::{Expected, Meta, Options, StreamKey};
-    /// # #[factlog::event(name = "price-set", version = 1)]
-    /// # pub struct PriceSet { pub cents: u64 }
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = tempfile::tempdir()?;
-    /// # let mut writer = Options::new().open(directory.path())?;
-    /// let price = StreamKey::new("price", 7_u64)?;
-    /// let of = || Meta::new().stream(&price, Expected::Any);
-    /// let wrong = writer.append_with(&PriceSet { cents: 10 }, of())?;
-    /// let right = writer.append_with(&PriceSet { cents: 12 }, of().invalidates(wrong))?;
-    ///
-    /// let corrections = writer.log().corrections(&price)?;
-    /// assert_eq!(corrections.of(wrong), Some(right));
-    /// assert_eq!(corrections.of(right), None);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The stream cannot be read.
-    pub fn corrections(&self, stream: &StreamKey) -> Result<Corrections, ReadError> {
-        let mut history = self.stream_backwards(stream);
-        loop {
-            match history.next_marked() {
-                Ok(Some(_)) => {}
-                // What is farther back is gone, and needs no marks.
-                Ok(None) | Err(ReadError::BehindFloor(_)) => return Ok(history.into_corrections()),
-                Err(error) => return Err(error),
-            }
-        }
     }
 }

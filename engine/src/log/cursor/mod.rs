@@ -27,6 +27,7 @@ pub use corrections::Corrections;
 pub(crate) use entry::Entry;
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor};
+pub(in crate::log) use frames::Pin;
 pub(in crate::log) use hold::Hold;
 pub use log::Log;
 pub use start::Start;

@@ -271,9 +271,7 @@ impl StreamHistory {
     /// # Errors
     ///
     /// It cannot be read, or not what stands beside it.
-    pub fn next_marked(
-        &mut self,
-    ) -> Result<Option<(EventRef<'_>, Option<Sequence>)>, ReadError> {
+    pub fn next_marked(&mut self) -> Result<Option<(EventRef<'_>, Option<Sequence>)>, ReadError> {
         let Some(spot) = self.spot else { return Ok(None) };
         let place = Place::of(spot.frame, self.finder.shared.bits);
         let found = self.finder.find(spot)?;
