@@ -51,7 +51,7 @@ pub use aggregate::testing;
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
     EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine,
-    LongestDecision, Pending, Restart, SendError, Sending, Snapshots,
+    LongestDecision, Pending, SendError, Sending,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
@@ -70,7 +70,8 @@ pub use factlog_codec::{
 };
 pub use image::{
     Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
-    ReplicaError, SnapshotTaken, SnapshotTrouble, State, StoredState, Suspension, SuspensionCause,
+    ReplicaError, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, State, StoredState,
+    Suspension, SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

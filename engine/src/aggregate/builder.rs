@@ -8,18 +8,21 @@ use std::path::PathBuf;
 use factlog_codec::types::Event;
 
 use super::batch::Desk;
-use super::client::Client;
+use super::client::{Client, Replicas};
 use super::decide::Aggregate;
 use super::engine::Engine;
 use super::local::LocalEngine;
-use super::slot::Asked;
-use super::snapshots::{Holds, Restart, Snapshots, Taker};
+use super::slot::{Asked, Finished};
+use super::snapshots::{Holds, Keeper, SLICE};
 use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
-use crate::image::{Images, PassedOverReason, Snapshot, SuspensionCause, catch_up, find_snapshot};
+use crate::image::{
+    Beside, Images, PassedOverReason, Pen, Restart, Snapshot, Snapshots, SuspensionCause, Taker,
+    catch_up, find_snapshot,
+};
 use crate::log::{
-    Handover, InstanceSuspended, IoError, ItemFault, Log, OpenError, Options, ReadError, SeekError,
+    Handover, InstanceSuspended, IoError, Log, OpenError, Options, ReadError, SeekError,
     ThreadOptions, Writer,
 };
 use crate::sync::Arc;
@@ -100,6 +103,7 @@ struct Ready {
     restart: Restart,
     snapshot: Option<Arc<Snapshot>>,
     notes: Notes,
+    replicas: Replicas,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -174,9 +178,11 @@ impl EngineBuilder {
     pub fn start(self) -> Result<Engine, EngineError> {
         let queue = Arc::new(Handover::new(self.thread.queue));
         let (idle, directory) = (self.thread.idle, self.directory.clone());
-        let Ready { core, kinds, restart, snapshot, notes } = self.ready(Arc::clone(&queue))?;
+        let Ready { core, kinds, restart, snapshot, notes, replicas } =
+            self.ready(Arc::clone(&queue))?;
         let (log, kinds) = (core.log.clone(), Arc::new(kinds));
-        let client = Client { queue: Arc::clone(&queue), kinds, log, notes };
+        let client =
+            Client { queue: Arc::clone(&queue), kinds, log, notes, replicas: Arc::new(replicas) };
         let run = move || core.serve(&queue, idle);
         let thread = std::thread::Builder::new().name("factlog-engine".into()).spawn(run);
         let thread = thread.map_err(|source| {
@@ -204,6 +210,7 @@ impl EngineBuilder {
         if let Some(name) = self.twice {
             return Err(EngineError::Twice(name));
         }
+        let replicas = (self.images.fresh(), self.window);
         let options = std::mem::take(&mut self.options).types(self.images.types());
         let durability = options.durability_of();
         let mut writer = options.open(&self.directory).map_err(EngineError::Open)?;
@@ -220,11 +227,8 @@ impl EngineBuilder {
         let (mut restart, snapshot, holds) = self.begin(&log, &mut window, &mut told)?;
         let folded = catch_up(&mut self.images, &log, |entry| {
             restart.folded += u64::from(entry.is_event());
-            let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
-            if let Some(item) = command {
-                window.remember(&item, entry.ts);
-                window.keep();
-            } else if entry.type_key() == Some(InstanceSuspended::static_type().key())
+            window.see(entry)?;
+            if entry.type_key() == Some(InstanceSuspended::static_type().key())
                 && let Ok(fact) = InstanceSuspended::view(entry.item.payload)
             {
                 told.insert((fact.key().to_owned(), fact.event()));
@@ -238,10 +242,28 @@ impl EngineBuilder {
         let notes = Notes::default();
         let desk = Desk::new(self.record, seed(other), notes.clone());
         let last = restart.snapshot.unwrap_or_default();
-        let taker = Taker::new(self.snapshots, last, queue, notes.clone(), holds);
-        let core =
-            Core { writer, log, images: self.images, window, desk, durability, taker, lost: None };
-        Ok(Ready { core, kinds: self.kinds, restart, snapshot, notes })
+        let bell = move || {
+            if let Err(refused) = queue.push(Asked::new(Arc::new(Finished))) {
+                refused.into_inner().disarm();
+            }
+        };
+        let pen = Pen::default();
+        let taker = Taker::new(self.snapshots, SLICE, last, (Arc::new(bell), Pen::clone(&pen)));
+        let (images, window_of) = replicas;
+        let replicas = Replicas { images, window: window_of, seed: seed(one), pen };
+        let keeper = Keeper::new(holds, notes.clone(), taker.newest());
+        let core = Core {
+            writer,
+            log,
+            images: self.images,
+            window,
+            desk,
+            durability,
+            taker,
+            keeper,
+            lost: None,
+        };
+        Ok(Ready { core, kinds: self.kinds, restart, snapshot, notes, replicas })
     }
 
     /// Begins with the newest snapshot that will do, if there is one.
@@ -259,7 +281,7 @@ impl EngineBuilder {
         };
         // What an earlier process has left there is in nobody's way.
         drop(log.remove_unfinished_snapshots());
-        kinds.push(Window::section());
+        kinds.push(window.section());
         let admit =
             |snapshot: &Arc<Snapshot>| window.begin_with(snapshot).map_err(PassedOverReason::Keys);
         let (snapshot, passed_over) = find_snapshot(log, &kinds, log.visible().0, admit);

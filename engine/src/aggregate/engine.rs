@@ -6,8 +6,7 @@ use std::thread::JoinHandle;
 
 use super::builder::EngineBuilder;
 use super::client::Client;
-use super::snapshots::Restart;
-use crate::image::Snapshot;
+use crate::image::{Restart, Snapshot};
 use crate::log::{IoError, RetainError, Retained, Retention, SyncError, Writer};
 use crate::sync::Arc;
 

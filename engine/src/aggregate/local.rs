@@ -10,10 +10,9 @@ use super::batch::{Verdict, With};
 use super::decide::Aggregate;
 use super::receipt::{CommandError, Failure};
 use super::slot::Fate;
-use super::snapshots::Restart;
 use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
-use crate::image::{IntoKey, State, Suspension, Unseen};
+use crate::image::{IntoKey, Restart, State, Suspension, Unseen};
 use crate::log::{EventRef, Log, RetainError, Retained, Retention, SyncError};
 
 /// A command for an instance, with what it has beside itself.

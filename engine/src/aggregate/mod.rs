@@ -9,7 +9,7 @@
 //! - `window`: idempotency keys, and what was answered
 //! - `prepared`: commands that were decided outside of that thread
 //! - `batch`: commands into one frame; `deciding`: one of them
-//! - `snapshots`: when snapshots are taken, and the one that is being taken
+//! - `snapshots`: what is done about them beside taking them
 //! - `stats`: what the engine is doing, in numbers
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
@@ -43,6 +43,5 @@ pub use local::{LocalCommand, LocalEngine};
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
 pub use sending::Sending;
 pub use slot::Pending;
-pub use snapshots::{Restart, Snapshots};
 pub use stats::{EngineStats, LongestDecision};
 pub use window::IdempotencyWindow;

@@ -9,7 +9,8 @@ use factlog_codec::{
 };
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::image::{Base, Records, SectionOf, Snapshot};
+use crate::image::{Base, Beside, Records, SectionOf, Snapshot};
+use crate::log::{Entry, ItemFault, ReadError};
 use crate::sync::Arc;
 
 /// How long idempotency keys are remembered: the last so many, and none that is older.
@@ -86,25 +87,6 @@ impl Window {
             latest: 0,
             taking: None,
         }
-    }
-
-    /// What a snapshot must have for its keys to be used.
-    pub(super) const fn section() -> (&'static str, u64) {
-        (SECTION, FINGERPRINT)
-    }
-
-    /// Begins with the keys of a snapshot, all of which can be read.
-    pub(super) fn begin_with(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), BlockError> {
-        let (section, _) = snapshot.section(SECTION).ok_or(BlockError::Place)?;
-        let base = Base::new(snapshot, section);
-        for block in 0..base.blocks() {
-            base.block(block)?;
-        }
-        let head = base.find(&[])?.and_then(|head| head.value.first_chunk::<24>());
-        let [seed, kept, front] = words(head.ok_or(BlockError::Entry)?);
-        (self.seed, self.kept, self.front) = (seed, kept.min(front), front);
-        self.base = Some(base);
-        Ok(())
     }
 
     fn hash(&self, key: &[u8]) -> u128 {
@@ -185,8 +167,41 @@ impl Window {
         }
     }
 
-    /// Begins to take a snapshot of all keys that are remembered now.
-    pub(super) fn begin_taking(&mut self) -> SectionOf {
+    /// Number of keys.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len() + (self.front - self.kept) as usize
+    }
+}
+
+impl Beside for Window {
+    fn section(&self) -> (&'static str, u64) {
+        (SECTION, FINGERPRINT)
+    }
+
+    fn begin_with(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), BlockError> {
+        let (section, _) = snapshot.section(SECTION).ok_or(BlockError::Place)?;
+        let base = Base::new(snapshot, section);
+        for block in 0..base.blocks() {
+            base.block(block)?;
+        }
+        let head = base.find(&[])?.and_then(|head| head.value.first_chunk::<24>());
+        let [seed, kept, front] = words(head.ok_or(BlockError::Entry)?);
+        (self.seed, self.kept, self.front) = (seed, kept.min(front), front);
+        self.base = Some(base);
+        Ok(())
+    }
+
+    fn see(&mut self, entry: &Entry<'_>) -> Result<(), ReadError> {
+        let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
+        if let Some(item) = command {
+            self.remember(&item, entry.ts);
+            self.keep();
+        }
+        Ok(())
+    }
+
+    fn begin_taking(&mut self) -> SectionOf {
         let end = self.front + self.order.len() as u64;
         self.taking = Some((self.front, end));
         let kept = self.kept;
@@ -201,8 +216,7 @@ impl Window {
         }
     }
 
-    /// Takes some of them; whether there are more.
-    pub(super) fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
+    fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
         let Some((next, end)) = self.taking else { return false };
         let mut records = Records::of(section);
         let last = next.saturating_add(AT_ONCE).min(end);
@@ -226,12 +240,6 @@ impl Window {
         records.push(StreamVersion::NONE, head.as_flattened(), |_| {});
         hand_over(records);
         false
-    }
-
-    /// Number of keys.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.order.len() + (self.front - self.kept) as usize
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
     loop {
         match cursor.next_event() {
             Ok(None) => return,
+            // What is not folded yet comes by by itself.
+            Ok(Some(event)) if event.sequence() >= images.next => return,
             Ok(Some(event)) => {
                 let of = event.event_type();
                 let folded = Folded {

@@ -201,6 +201,28 @@ impl Images {
         }
     }
 
+    /// Has all instances of a kind here.
+    pub(crate) fn load_all(&mut self, name: &str) {
+        let Some((_, log)) = self.base.clone() else { return };
+        for stream in (1..=log.streams()).map(StreamNumber::new) {
+            let index = stream.get().wrapping_sub(1) as usize;
+            if self.routes.get(index).is_some_and(|route| *route != Route::Unknown) {
+                continue;
+            }
+            if let Some(stream_name) = log.stream_key(stream)
+                && stream_name.category() == name
+            {
+                self.route(stream, || Some(&stream_name));
+            }
+        }
+    }
+
+    /// The same kinds, without instances.
+    pub(crate) fn fresh(&self) -> Self {
+        let kinds = self.kinds.iter().map(|kind| kind.fresh()).collect();
+        Self { kinds, by_name: self.by_name.clone(), ..Self::new() }
+    }
+
     /// Has an instance here that is to be looked at, or changed.
     #[inline]
     pub(crate) fn ready<S: State>(&mut self, kind: u16, key: &S::Key) {
@@ -321,9 +343,7 @@ impl Images {
         let Route::To { kind, at } = route else { return None };
         let kind = self.kinds.get_mut(usize::from(kind))?;
         let stored = [(kind.name(), kind.fingerprint()?)];
-        // One that was taken meanwhile may know more than is folded here, which is no harm: the
-        // versions that come by again are passed over.
-        let (snapshot, _) = find(log, &stored, log.visible().0, |_| Ok(()));
+        let (snapshot, _) = find(log, &stored, self.next.before(), |_| Ok(()));
         let snapshot = snapshot?;
         let (section, _) = snapshot.section(kind.name())?;
         kind.reset(at);

@@ -280,6 +280,9 @@ const PIECE: usize = 1 << 20;
 pub(crate) trait Kind: Any + Send + Sync {
     fn name(&self) -> &'static str;
 
+    /// The same kind, without instances.
+    fn fresh(&self) -> Box<dyn Kind>;
+
     /// The types that it knows.
     fn types(&self) -> Vec<&'static EventType>;
 
@@ -346,6 +349,10 @@ pub(crate) trait Kind: Any + Send + Sync {
 impl<S: State> Kind for Instances<S> {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    fn fresh(&self) -> Box<dyn Kind> {
+        Box::new(Self::default())
     }
 
     fn types(&self) -> Vec<&'static EventType> {

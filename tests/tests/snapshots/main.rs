@@ -3,6 +3,7 @@
 mod faulty;
 mod kept;
 mod purse;
+mod replicas;
 mod told;
 
 use std::fs;

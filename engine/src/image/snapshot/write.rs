@@ -16,7 +16,7 @@ use super::ladder::Ladder;
 use super::record::{LEFT_OUT, Record, Records};
 use crate::log::{IoError, LEFT_OUT_NAME, LOST, Log, ReadError, SnapshotFile, SyncError, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
-use crate::sync::{Arc, mpsc};
+use crate::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -59,6 +59,9 @@ pub enum SnapshotTrouble {
     NotDurable(Arc<SyncError>),
     /// Instances of this kind cannot be stored: see [`State::STORED`](crate::State::STORED).
     NotStored(&'static str),
+    /// The replica does not know idempotency keys, so no engine could begin with it: take it from
+    /// one that was made by [`Client::replica`](crate::Client::replica).
+    NoKeys,
     /// There is no event yet.
     Nothing,
     /// One is being taken already.
@@ -88,6 +91,11 @@ impl fmt::Display for SnapshotTrouble {
             Self::NotStored(kind) => {
                 write!(f, "instances of `{kind}` cannot be stored: set `STORED` in its `State`")
             }
+            Self::NoKeys => write!(
+                f,
+                "this replica knows no idempotency keys, so no engine could begin with its \
+                 snapshots: make it with `Client::replica`"
+            ),
             Self::Nothing => write!(f, "there is no event yet"),
             Self::Busy => write!(f, "a snapshot is being taken already"),
             Self::Ended => write!(f, "the engine ended meanwhile, or its state was folded anew"),
@@ -133,7 +141,7 @@ pub(crate) struct Job {
 }
 
 /// Writes it, and puts it into place once its event is durable.
-pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
+pub(crate) fn write(job: Job, pen: &Mutex<()>) -> Result<SnapshotTaken, SnapshotTrouble> {
     let began = Instant::now();
     let Job { log, place, ts, sections, records, rate, ladder, ended } = job;
     // Until everything was handed over, or the engine has ended.
@@ -145,6 +153,7 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
             Err(_) => return Err(SnapshotTrouble::Ended),
         }
     }
+    let _pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
     let sequence = place.sequence;
     let path = log.directory().join("snapshots");
     let trouble =
