@@ -7,12 +7,13 @@ use factlog_codec::types::{Encode, Scratch, Stored};
 use factlog_codec::{CommandItem, CommandOutcome, Sequence, StreamKey, StreamVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::answers::Remembered;
 use super::decide::Aggregate;
 use super::deciding::Deciding;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Conflict, Failure};
 use super::stats::{Notes, Timing};
-use super::window::{Remembered, Window};
+use super::window::Window;
 use crate::image::{Basis, Images, InstanceKey, Route};
 use crate::log::{AppendError, Log, Transaction, message};
 use crate::sync::Arc;

@@ -6,7 +6,7 @@
 //!
 //! - `decide`: what an aggregate is: [`Aggregate`], [`Context`], [`Events`]
 //! - `receipt`: what becomes of a command
-//! - `window`: idempotency keys, and what was answered
+//! - `window`, `answers`: idempotency keys, and what was answered
 //! - `prepared`: commands that were decided outside of that thread
 //! - `batch`: commands into one frame; `deciding`: one of them
 //! - `snapshots`: what is done about them beside taking them
@@ -18,6 +18,7 @@
 //! - `client`, `sending`: sending commands and asking, from any thread
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
 
+mod answers;
 mod batch;
 mod builder;
 mod client;
