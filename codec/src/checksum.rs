@@ -49,6 +49,11 @@ impl SegmentKey {
         self.segment
     }
 
+    /// Tells a segment from all others, also from one that had its number before.
+    pub const fn identity(self) -> u64 {
+        self.at(u32::MAX).0
+    }
+
     /// The key of the frame (or page) at `offset`.
     #[inline]
     pub const fn at(self, offset: u32) -> FrameKey {

@@ -52,6 +52,8 @@ pub const FORMAT_VERSION: u16 = 1;
 
 /// The version of snapshots that this crate writes, and the newest that it reads.
 pub const SNAPSHOT_VERSION: u16 = 1;
+/// The version of the index of a segment by correlation.
+pub const POSTINGS_VERSION: u16 = 1;
 
 /// Size of a segment file of `bits`.
 pub const fn segment_size(bits: u8) -> usize {

@@ -38,6 +38,7 @@ mod ids;
 mod item;
 pub mod layout;
 mod manifest;
+mod postings;
 #[allow(unsafe_code, reason = "derives of Pod: every bit pattern is a value, checked by bytemuck")]
 mod raw;
 mod segment;
@@ -66,6 +67,7 @@ pub use item::{
     MetadataTooLong, Source, StreamItemError, StreamKey, StreamKeyError, TypeItem, TypeItemError,
 };
 pub use manifest::{Ancestor, Manifest, ManifestError};
+pub use postings::{Posting, PostingsError, PostingsHead, encode as encode_postings};
 pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,
     SegOpenTypes, SegmentHeader, Stop, StopReason, Succession, Walk, WalkState, WriteWay,

@@ -50,8 +50,8 @@ mod sync;
 pub use aggregate::testing;
 pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, Pending, Restart,
-    SendError, Sending, Snapshots,
+    EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine,
+    LongestDecision, Pending, SendError, Sending,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
@@ -70,20 +70,21 @@ pub use factlog_codec::{
 };
 pub use image::{
     Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
-    ReplicaError, SnapshotTaken, SnapshotTrouble, State, StoredState, Suspension, SuspensionCause,
+    ReplicaError, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, State, StoredState,
+    Suspension, SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
-    BecomesDurable, Clock, CommandFailed, CommitAlign, Cursor, CursorFault, Cut, Damage,
-    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
-    NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
-    Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
-    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
-    ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
-    SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
-    WriterThread, check_schema,
+    BecomesDurable, Caused, Clock, CommandFailed, CommitAlign, Conversation, CorrectionFault,
+    Corrections, Cursor, CursorFault, Cut, Damage, DamageReason, DiskObserver, DiskOperation,
+    Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole, InstanceSuspended, IoError,
+    ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError, OptionError,
+    Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress,
+    RecoveryReport, Refusal, Refused, Remedy, RetainError, Retained, Retention, Salvage,
+    SalvageError, SalvageReport, Salvaged, SaveError, SchemaChange, SchemaError, Scrub, ScrubError,
+    ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, SnapshotFailed,
+    Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions,
+    Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread, check_schema,
 };

@@ -16,7 +16,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use factlog::{Cursor, Options, Start, ThreadOptions, WaitStrategy, Waited};
+use factlog::{
+    Aggregate, Cursor, Engine, Events, Options, Replica, Start, State, ThreadOptions, WaitStrategy,
+    Waited,
+};
 
 use crate::{Random, small};
 
@@ -257,4 +260,96 @@ pub fn kill_producers(seed: u64, each: Duration) -> Vec<String> {
     }
     assert!(answered > 0);
     vec![format!("four producers, {kills} kills, {answered} answers, all of them there")]
+}
+
+#[factlog::event(name = "raise", version = 1)]
+struct Raise {
+    by: u64,
+}
+
+#[factlog::event(name = "raised", version = 1)]
+struct Raised {
+    by: u64,
+}
+
+#[factlog::vocabulary]
+enum LevelEvent {
+    Raised(Raised),
+}
+
+#[derive(Default)]
+struct Level {
+    sum: u64,
+}
+
+impl State for Level {
+    const NAME: &'static str = "level";
+    type Key = u64;
+    type Event = LevelEvent;
+
+    fn evolve(&mut self, event: LevelEventView<'_>) {
+        let LevelEventView::Raised(raised) = event;
+        self.sum += raised.by();
+    }
+}
+
+impl Aggregate for Level {
+    type Command = Raise;
+    type Reply = u64;
+    type Rejection = String;
+
+    fn decide(
+        &self,
+        &Raise { by }: &Raise,
+        context: &mut factlog::Context<'_, Self>,
+    ) -> Result<Events<LevelEvent>, String> {
+        context.reply(self.sum + by);
+        Ok(Events::one(Raised { by }))
+    }
+}
+
+/// Four threads write to a few instances that they share and read each back from a replica, at least as
+/// new as the receipt: it is never older than the answer, nor than what the thread has seen before.
+///
+/// # Panics
+///
+/// One is, or there is no disk.
+pub fn write_and_read(pairs: u64) -> Vec<String> {
+    const THREADS: u64 = 4;
+    const KEYS: u64 = 5;
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = Engine::open(directory.path()).options(small()).aggregate::<Level>();
+    let engine = engine.start().expect("an engine");
+    let replica = Replica::of(engine.log()).state::<Level>().start().expect("a replica");
+    let (waited, newer) = (AtomicU64::new(0), AtomicU64::new(0));
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (engine, replica, waited, newer) = (&engine, &replica, &waited, &newer);
+            scope.spawn(move || {
+                let mut random = Random::new(number + 1);
+                let mut seen = [0; KEYS as usize];
+                for _ in 0..pairs.div_ceil(THREADS) {
+                    let key = random.below(KEYS);
+                    let done = engine.call::<Level>(key, Raise { by: 1 + random.below(3) });
+                    let done = done.expect("accepted");
+                    waited.fetch_add(u64::from(replica.at() < done.last()), Ordering::Relaxed);
+                    replica.at_least(done.last(), PATIENCE).expect("it follows");
+                    let sum = replica.with::<Level, _>(&key, |level| level.sum).expect("held");
+                    let answered = done.reply.expect("a reply");
+                    let before = std::mem::replace(&mut seen[key as usize], sum);
+                    assert!(sum >= answered && sum >= before, "{sum} of {answered}, {before}");
+                    newer.fetch_add(u64::from(sum > answered), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let pairs = pairs.div_ceil(THREADS) * THREADS;
+    let (waited, newer) = (waited.into_inner(), newer.into_inner());
+    assert!(pairs < 10_000 || waited > 0, "the replica was never behind: nothing was tried");
+    vec![format!(
+        "write and read: {pairs} pairs in {:.1} s, none was older; {waited} had to wait, {newer} \
+         were newer",
+        began.elapsed().as_secs_f64()
+    )]
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p factlog-bench --bin memory
 //! cargo run --release -p factlog-bench --bin memory -- --written --dir DIRECTORY
+//! cargo run --release -p factlog-bench --bin memory -- --keys 1000000
 //! ```
 //!
 //! Many segments and many cursors, in a process of its own that has done nothing else: its
@@ -10,22 +11,30 @@
 //! after each step. The segments are forged, sparse, with one event each; with `--written` they are
 //! written in full by the engine, 4 MiB each, so that there is an index of each one. It fails if
 //! more is taken than the goal.
+//!
+//! With `--keys` it is an engine that is looked at, and what it remembers of so many commands with
+//! idempotency keys: beside its own instances, which are as many before as after; when as many again
+//! have come, so that the first are forgotten; and after a restart, from the log and from a snapshot.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use factlog::{Cursor, Durability, EventType, Log, Opaque, Sequence, Start, Writer};
+use factlog::{
+    Aggregate, Context, Cursor, Durability, Engine, EventType, Events, IdempotencyWindow,
+    LocalCommand, Log, Opaque, Sequence, Start, State, StoredState, Writer,
+};
 use factlog_bench::machine;
 use factlog_bench::opening::{forged, open, options};
 
 type Failure = Box<dyn std::error::Error>;
 
 const HELP: &str = "\
-usage: memory [--segments N] [--cursors N] [--written] [--dir DIRECTORY]
+usage: memory [--segments N] [--cursors N] [--written] [--keys N] [--dir DIRECTORY]
 
   --segments N      in the log (1000)
   --cursors N       that read it (100)
   --written         segments are written in full instead of forged; 4 MiB of disk for each
+  --keys N          idempotency keys of an engine instead
   --dir DIRECTORY   where the log is made (.)";
 
 static EVENT: EventType = EventType::opaque("memory", 1);
@@ -38,6 +47,7 @@ struct Arguments {
     segments: u32,
     cursors: u64,
     written: bool,
+    keys: u64,
     directory: PathBuf,
 }
 
@@ -45,7 +55,7 @@ impl Arguments {
     /// `None` if help was asked for.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut found =
-            Self { segments: 1_000, cursors: 100, written: false, directory: ".".into() };
+            Self { segments: 1_000, cursors: 100, written: false, keys: 0, directory: ".".into() };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
             match word.as_str() {
@@ -57,6 +67,10 @@ impl Arguments {
                 "--cursors" => {
                     let number = value()?.parse().ok().filter(|count| *count >= 1);
                     found.cursors = number.ok_or("--cursors is 1 at least")?;
+                }
+                "--keys" => {
+                    let number = value()?.parse().ok().filter(|count| *count >= 1_000);
+                    found.keys = number.ok_or("--keys is 1000 at least")?;
                 }
                 "--written" => found.written = true,
                 "--dir" => found.directory = value()?.into(),
@@ -168,6 +182,98 @@ fn seek(log: &Log, segments: u32, part: impl Fn(u64) -> Start) -> Result<(), Fai
     Ok(())
 }
 
+#[factlog::event(name = "add", version = 1)]
+struct Add {
+    amount: u64,
+}
+
+#[factlog::event(name = "added", version = 1)]
+struct Added {
+    amount: u64,
+}
+
+#[factlog::vocabulary]
+enum CounterEvent {
+    Added(Added),
+}
+
+#[factlog::value]
+#[derive(Default)]
+struct Counter {
+    sum: u64,
+}
+
+impl State for Counter {
+    const NAME: &'static str = "counter";
+    type Key = u64;
+    type Event = CounterEvent;
+    const STORED: Option<StoredState<Self>> = StoredState::new(1);
+
+    fn evolve(&mut self, event: CounterEventView<'_>) {
+        let CounterEventView::Added(added) = event;
+        self.sum = self.sum.wrapping_add(added.amount());
+    }
+}
+
+impl Aggregate for Counter {
+    type Command = Add;
+    type Reply = u64;
+    type Rejection = String;
+
+    fn decide(
+        &self,
+        &Add { amount }: &Add,
+        context: &mut Context<'_, Self>,
+    ) -> Result<Events<CounterEvent>, String> {
+        context.reply(self.sum.wrapping_add(amount));
+        Ok(Events::one(Added { amount }))
+    }
+}
+
+/// What an engine remembers of commands with idempotency keys of 16 bytes, and replies of 8.
+fn keys(directory: &Path, keys: u64, step: &str) -> Result<(), Failure> {
+    let window = IdempotencyWindow { keys: keys as usize, ..IdempotencyWindow::default() };
+    let options = options().durability(Durability::None);
+    let engine = Engine::open(directory).options(options).idempotency(window);
+    let engine = engine.aggregate::<Counter>();
+    let per_key = |name: &str, bytes: u64| {
+        println!("{name:<44}{:>9.1} bytes a key", bytes as f64 / keys as f64);
+    };
+    let before = anonymous()?;
+    if step != "fill" {
+        let engine = engine.start()?;
+        let more = anonymous()?.saturating_sub(before);
+        let from = engine.restart().snapshot.map_or("the log", |_| "a snapshot");
+        per_key(&format!("started from {from}"), more);
+        if step == "log" {
+            let taken = engine.snapshot()?;
+            println!("{:<44}{:>9} bytes, all keys in it", "a snapshot has", taken.bytes);
+        }
+        engine.close()?;
+        return Ok(());
+    }
+    let mut engine = engine.start_local()?;
+    let mut send = |numbers: std::ops::Range<u64>, with: bool| {
+        let mut refused = 0;
+        let commands = numbers.map(|number| {
+            let one = LocalCommand::new(number % 1_000, Add { amount: number });
+            if with { one.idempotency_key(u128::from(number).to_le_bytes()) } else { one }
+        });
+        engine.call_all::<Counter>(commands, |verdict| refused += u64::from(verdict.is_err()));
+        if refused == 0 { Ok(()) } else { Err(format!("{refused} commands failed")) }
+    };
+    send(0..keys, false)?;
+    let without = anonymous()?;
+    per_key("as many commands without a key", without.saturating_sub(before));
+    send(0..keys, true)?;
+    let with = anonymous()?;
+    per_key("with a key", with.saturating_sub(without));
+    send(keys..2 * keys, true)?;
+    per_key("as many again, the first are forgotten", anonymous()?.saturating_sub(without));
+    engine.close()?;
+    Ok(())
+}
+
 fn in_a_process(words: &[&str], directory: &Path) -> Result<bool, Failure> {
     let mut itself = Command::new(std::env::current_exe()?);
     Ok(itself.arg("--work").args(words).arg(directory).status()?.success())
@@ -175,6 +281,17 @@ fn in_a_process(words: &[&str], directory: &Path) -> Result<bool, Failure> {
 
 fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     println!("{}\n", machine::describe(&arguments.directory));
+    if arguments.keys > 0 {
+        let directory = tempfile::tempdir_in(&arguments.directory)?;
+        for step in ["fill", "log", "snapshot"] {
+            println!();
+            let keys = arguments.keys.to_string();
+            if !in_a_process(&["keys", &keys, step], directory.path())? {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
     let segments = arguments.segments.to_string();
     let directory = if arguments.written {
         let directory = tempfile::tempdir_in(&arguments.directory)?;
@@ -197,6 +314,7 @@ fn work(words: &[String]) -> Result<bool, Failure> {
     match name.as_str() {
         "write" => write(directory, segments.parse()?)?,
         "read" => read(directory, segments.parse()?, cursors.parse()?)?,
+        "keys" => keys(directory, segments.parse()?, cursors)?,
         other => return Err(format!("there is no work {other}").into()),
     }
     Ok(true)

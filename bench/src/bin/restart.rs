@@ -7,7 +7,9 @@
 //!
 //! A log of so many instances with so many events each is written, closed, and opened again: by
 //! folding all of it; then, with a snapshot, several times. Each opening is timed until the engine has
-//! started, and until it has answered its first question. Last, commands come at a fixed rate, an open
+//! started, and until it has answered its first question. With `--tenfold` a second log of the same
+//! instances has ten times the events, and both are opened in turn from a snapshot with the same number
+//! of events behind it. Last, commands come at a fixed rate, an open
 //! loop, while a snapshot is taken and while none is: their latencies side by side.
 
 use std::path::PathBuf;
@@ -25,11 +27,12 @@ use hdrhistogram::Histogram;
 type Failure = Box<dyn std::error::Error>;
 
 const HELP: &str = "\
-usage: restart [--instances N] [--events N] [--state BYTES] [--rate N] [--dir DIRECTORY]
+usage: restart [--instances N] [--events N] [--state BYTES] [--tenfold] [--rate N] [--dir DIRECTORY]
 
   --instances N     of an aggregate (100000)
   --events N        for each (20)
   --state BYTES     that the state of each takes beside its numbers (100)
+  --tenfold         a second log has ten times the events
   --rate N          commands a second, beside a snapshot and without (20000; 0 for none)
   --dir DIRECTORY   where the log is made (.)";
 
@@ -98,6 +101,7 @@ struct Arguments {
     events: u64,
     state: u32,
     rate: u64,
+    tenfold: bool,
     directory: PathBuf,
 }
 
@@ -109,6 +113,7 @@ impl Arguments {
             events: 20,
             state: 100,
             rate: 20_000,
+            tenfold: false,
             directory: ".".into(),
         };
         while let Some(word) = words.next() {
@@ -123,6 +128,7 @@ impl Arguments {
                 "--events" => found.events = number(value()?, 1)?,
                 "--state" => found.state = number(value()?, 0)?.min(1 << 20) as u32,
                 "--rate" => found.rate = number(value()?, 0)?,
+                "--tenfold" => found.tenfold = true,
                 "--dir" => found.directory = value()?.into(),
                 _ => return Err(format!("{word} is unknown")),
             }
@@ -226,6 +232,45 @@ fn open_loop(
     Ok(latencies)
 }
 
+/// A second log with ten times the history beside this one, opened in turn.
+fn tenfold(arguments: &Arguments, small: &std::path::Path) -> Result<(), Failure> {
+    let folder = tempfile::tempdir_in(&arguments.directory)?;
+    let large = folder.path();
+    let Arguments { instances, events, state, rate, .. } = *arguments;
+    let directory = PathBuf::new();
+    let more = Arguments { events: 10 * events, instances, state, rate, tenfold: true, directory };
+    write_log(&more, large)?;
+    let engine = open(large)?;
+    engine.snapshot()?;
+    for key in 0..instances.min(100) {
+        engine.call::<Counter>(key, Add { amount: 1, fill: state })?;
+    }
+    engine.close()?;
+    let mut ratios = [Vec::new(), Vec::new()];
+    for _ in 0..2 * OPENINGS {
+        let opened = [small, large].map(|directory| {
+            let (opening, engine) = time_opening(directory, instances)?;
+            engine.close()?;
+            Ok::<_, Failure>(opening)
+        });
+        let [small, large] = opened;
+        let (small, large) = (small?, large?);
+        if small.folded != large.folded {
+            return Err("not the same number of events follow".into());
+        }
+        let ratio = |small: Duration, large: Duration| large.as_secs_f64() / small.as_secs_f64();
+        ratios[0].push(ratio(small.started, large.started));
+        ratios[1].push(ratio(small.answered, large.answered));
+    }
+    println!("\nten times the history, as against once, both from a snapshot:");
+    for (name, mut list) in ["started", "first answer"].into_iter().zip(ratios) {
+        list.sort_by(f64::total_cmp);
+        let [first, middle, last] = [0, OPENINGS, 2 * OPENINGS - 1].map(|at| list[at]);
+        println!("{name:<17} {middle:>10.2} times as long ({first:.2} to {last:.2})");
+    }
+    Ok(())
+}
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -286,6 +331,10 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     show("from the snapshot", &started);
     show("first answer", &answered);
     println!("{:<17} {:>10.0} times faster", "", millis(whole.started) / started[middle]);
+
+    if arguments.tenfold {
+        tenfold(arguments, directory)?;
+    }
 
     if rate > 0 {
         let engine = open(directory)?;

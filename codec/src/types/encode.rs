@@ -39,6 +39,15 @@ impl Scratch {
     pub fn with_size(bytes: usize) -> Self {
         Self { space: Box::new_uninit_slice(bytes) }
     }
+
+    /// Has at least so many bytes from now on, if there are so many: else it stays as it is.
+    pub fn grow(&mut self, bytes: usize) {
+        // Where there is no such space, asking for it otherwise would end the process.
+        let there_is = || Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+        if self.space.len() < bytes && there_is() {
+            *self = Self::with_size(bytes);
+        }
+    }
 }
 
 impl Default for Scratch {

@@ -7,13 +7,15 @@ use factlog_codec::types::{Encode, Scratch, Stored};
 use factlog_codec::{CommandItem, CommandOutcome, Sequence, StreamKey, StreamVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::answers::Remembered;
 use super::decide::Aggregate;
 use super::deciding::Deciding;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Conflict, Failure};
-use super::window::{Remembered, Window};
+use super::stats::{Notes, Timing};
+use super::window::Window;
 use crate::image::{Basis, Images, InstanceKey, Route};
-use crate::log::{AppendError, Transaction, message};
+use crate::log::{AppendError, Log, Transaction, message};
 use crate::sync::Arc;
 
 /// Most bytes of an archived command, or of a reply.
@@ -32,6 +34,24 @@ pub(super) struct With {
     pub(super) cause: Option<Sequence>,
     /// The event at the root of its conversation.
     pub(super) correlation: Option<Sequence>,
+}
+
+impl With {
+    /// A command that names its cause and no root belongs to the conversation of its cause.
+    #[inline]
+    pub(super) fn complete(&mut self, log: &Log) {
+        if self.cause.is_some() && self.correlation.is_none() {
+            self.find_root(log);
+        }
+    }
+
+    #[cold]
+    fn find_root(&mut self, log: &Log) {
+        let Some(cause) = self.cause else { return };
+        // A cause that is not there is refused later; of one that is gone the root is not known.
+        let root = log.with_event(cause, |event| event.conversation());
+        self.correlation = root.ok().and_then(Result::ok);
+    }
 }
 
 /// A command, and for whom.
@@ -67,11 +87,13 @@ pub(super) struct Desk {
     /// The archive of the command, and that of its reply, aligned.
     command: Vec<u128>,
     pub(super) reply: Vec<u128>,
+    pub(super) timing: Timing,
 }
 
 impl Desk {
-    pub(super) fn new(record: bool, random: u64) -> Self {
-        Self { record, random, scratch: Scratch::new(), command: Vec::new(), reply: Vec::new() }
+    pub(super) fn new(record: bool, random: u64, notes: Notes) -> Self {
+        let (scratch, timing) = (Scratch::new(), Timing::new(notes));
+        Self { record, random, scratch, command: Vec::new(), reply: Vec::new(), timing }
     }
 
     /// The archive of a command or a reply.
@@ -125,6 +147,7 @@ impl Batch<'_> {
         let asked = Asked { kind, key, command, with, prepared };
         let attempt = self.run_in::<A>(asked, &mut space);
         self.desk.command = space;
+        self.desk.timing.end(A::NAME, command);
         attempt
     }
 

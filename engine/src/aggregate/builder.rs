@@ -8,17 +8,21 @@ use std::path::PathBuf;
 use factlog_codec::types::Event;
 
 use super::batch::Desk;
-use super::client::Client;
+use super::client::{Client, Replicas};
 use super::decide::Aggregate;
 use super::engine::Engine;
 use super::local::LocalEngine;
-use super::slot::Asked;
-use super::snapshots::{Restart, Snapshots, Taker};
+use super::slot::{Asked, Finished};
+use super::snapshots::{Holds, Keeper, SLICE};
+use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
-use crate::image::{Images, PassedOverReason, Snapshot, catch_up, find_snapshot};
+use crate::image::{
+    Beside, Images, PassedOverReason, Pen, Restart, Snapshot, Snapshots, SuspensionCause, Taker,
+    catch_up, find_snapshot,
+};
 use crate::log::{
-    Handover, InstanceSuspended, IoError, ItemFault, Log, OpenError, Options, ReadError, SeekError,
+    Handover, InstanceSuspended, IoError, Log, OpenError, Options, ReadError, SeekError,
     ThreadOptions, Writer,
 };
 use crate::sync::Arc;
@@ -98,6 +102,8 @@ struct Ready {
     kinds: HashMap<TypeId, u16>,
     restart: Restart,
     snapshot: Option<Arc<Snapshot>>,
+    notes: Notes,
+    replicas: Replicas,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -172,9 +178,11 @@ impl EngineBuilder {
     pub fn start(self) -> Result<Engine, EngineError> {
         let queue = Arc::new(Handover::new(self.thread.queue));
         let (idle, directory) = (self.thread.idle, self.directory.clone());
-        let Ready { core, kinds, restart, snapshot } = self.ready(Arc::clone(&queue))?;
+        let Ready { core, kinds, restart, snapshot, notes, replicas } =
+            self.ready(Arc::clone(&queue))?;
         let (log, kinds) = (core.log.clone(), Arc::new(kinds));
-        let client = Client { queue: Arc::clone(&queue), kinds, log };
+        let client =
+            Client { queue: Arc::clone(&queue), kinds, log, notes, replicas: Arc::new(replicas) };
         let run = move || core.serve(&queue, idle);
         let thread = std::thread::Builder::new().name("factlog-engine".into()).spawn(run);
         let thread = thread.map_err(|source| {
@@ -190,8 +198,8 @@ impl EngineBuilder {
     /// See [`EngineError`].
     pub fn start_local(self) -> Result<LocalEngine, EngineError> {
         // Nobody hands over anything.
-        let Ready { core, kinds, restart, .. } = self.ready(Arc::new(Handover::new(1)))?;
-        Ok(LocalEngine::new(core, kinds, restart))
+        let Ready { core, kinds, restart, notes, .. } = self.ready(Arc::new(Handover::new(1)))?;
+        Ok(LocalEngine::new(core, kinds, restart, notes))
     }
 
     /// Opens the log, and folds what is in it.
@@ -202,6 +210,7 @@ impl EngineBuilder {
         if let Some(name) = self.twice {
             return Err(EngineError::Twice(name));
         }
+        let replicas = (self.images.fresh(), self.window);
         let options = std::mem::take(&mut self.options).types(self.images.types());
         let durability = options.durability_of();
         let mut writer = options.open(&self.directory).map_err(EngineError::Open)?;
@@ -215,14 +224,11 @@ impl EngineBuilder {
         let seed = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         let mut window = Window::new(self.window, seed(one));
         let mut told = HashSet::new();
-        let (mut restart, snapshot) = self.begin(&log, &mut window, &mut told)?;
+        let (mut restart, snapshot, holds) = self.begin(&log, &mut window, &mut told)?;
         let folded = catch_up(&mut self.images, &log, |entry| {
             restart.folded += u64::from(entry.is_event());
-            let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
-            if let Some(item) = command {
-                window.remember(&item, entry.ts);
-                window.keep();
-            } else if entry.type_key() == Some(InstanceSuspended::static_type().key())
+            window.see(entry)?;
+            if entry.type_key() == Some(InstanceSuspended::static_type().key())
                 && let Ok(fact) = InstanceSuspended::view(entry.item.payload)
             {
                 told.insert((fact.key().to_owned(), fact.event()));
@@ -233,12 +239,31 @@ impl EngineBuilder {
         report_suspensions(&mut writer, &self.images, &log, &told);
         self.images.next = writer.next_sequence();
 
-        let desk = Desk::new(self.record, seed(other));
+        let notes = Notes::default();
+        let desk = Desk::new(self.record, seed(other), notes.clone());
         let last = restart.snapshot.unwrap_or_default();
-        let taker = Taker::new(self.snapshots, last, queue);
-        let core =
-            Core { writer, log, images: self.images, window, desk, durability, taker, lost: None };
-        Ok(Ready { core, kinds: self.kinds, restart, snapshot })
+        let bell = move || {
+            if let Err(refused) = queue.push(Asked::new(Arc::new(Finished))) {
+                refused.into_inner().disarm();
+            }
+        };
+        let pen = Pen::default();
+        let taker = Taker::new(self.snapshots, SLICE, last, (Arc::new(bell), Pen::clone(&pen)));
+        let (images, window_of) = replicas;
+        let replicas = Replicas { images, window: window_of, seed: seed(one), pen };
+        let keeper = Keeper::new(holds, notes.clone(), taker.newest());
+        let core = Core {
+            writer,
+            log,
+            images: self.images,
+            window,
+            desk,
+            durability,
+            taker,
+            keeper,
+            lost: None,
+        };
+        Ok(Ready { core, kinds: self.kinds, restart, snapshot, notes, replicas })
     }
 
     /// Begins with the newest snapshot that will do, if there is one.
@@ -247,28 +272,34 @@ impl EngineBuilder {
         log: &Log,
         window: &mut Window,
         told: &mut HashSet<(String, u64)>,
-    ) -> Result<(Restart, Option<Arc<Snapshot>>), EngineError> {
+    ) -> Result<(Restart, Option<Arc<Snapshot>>, Holds), EngineError> {
         let mut restart = Restart::default();
         let mut kinds = match self.images.stored() {
             Ok(kinds) => kinds,
             Err(kind) if self.snapshots.is_automatic() => return Err(EngineError::NotStored(kind)),
-            Err(_) => return Ok((restart, None)),
+            Err(_) => return Ok((restart, None, Holds::new(log, None))),
         };
         // What an earlier process has left there is in nobody's way.
         drop(log.remove_unfinished_snapshots());
-        kinds.push(Window::section());
+        kinds.push(window.section());
         let admit =
             |snapshot: &Arc<Snapshot>| window.begin_with(snapshot).map_err(PassedOverReason::Keys);
         let (snapshot, passed_over) = find_snapshot(log, &kinds, log.visible().0, admit);
         restart.passed_over = passed_over;
+        let mut place = None;
         if let Some(snapshot) = &snapshot {
             restart.snapshot = Some(snapshot.sequence());
+            place = Some(snapshot.header().place);
             // It was told before the snapshot was taken.
             for (stream, why) in self.images.begin_with(snapshot, log) {
                 told.insert((stream.key().to_string(), why.sequence.get()));
+                if why.cause != SuspensionCause::HistoryDropped {
+                    // A later program needs its whole history.
+                    place = None;
+                }
             }
         }
-        Ok((restart, snapshot))
+        Ok((restart, snapshot, Holds::new(log, place)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use factlog_codec::types::Encode;
 use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
@@ -10,11 +11,14 @@ use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 use super::decide::Aggregate;
 use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
 use super::sending::Sending;
-use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot};
+use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot, TakenElsewhere};
+use super::stats::{EngineStats, Notes};
+use super::window::{IdempotencyWindow, Window};
 use crate::image::{
-    Basis, InstanceKey, IntoKey, SnapshotTaken, SnapshotTrouble, State, Suspension,
+    Basis, Images, InstanceKey, IntoKey, Pen, ReplicaBuilder, ReplicaTaking, Settled,
+    SnapshotTaken, SnapshotTrouble, Snapshots, State, Suspension,
 };
-use crate::log::{Draft, Handover, Log, Promise, Refuse};
+use crate::log::{Draft, Handover, Log, Promise, Refuse, Stats};
 use crate::sync::{Arc, Mutex};
 
 /// Sends commands to an engine, and asks about its state. Clone it, send it to any thread.
@@ -23,6 +27,18 @@ pub struct Client {
     pub(super) queue: Arc<Handover<Asked>>,
     pub(super) kinds: Arc<HashMap<TypeId, u16>>,
     pub(super) log: Log,
+    pub(super) notes: Notes,
+    pub(super) replicas: Arc<Replicas>,
+}
+
+/// What a replica of an engine is made from.
+pub(super) struct Replicas {
+    /// The engine's kinds, without instances.
+    pub(super) images: Images,
+    pub(super) window: IdempotencyWindow,
+    /// That of the engine's window.
+    pub(super) seed: u64,
+    pub(super) pen: Pen,
 }
 
 impl fmt::Debug for Client {
@@ -40,6 +56,14 @@ impl Client {
     /// Commands that wait, and most that can.
     pub fn queue(&self) -> (usize, usize) {
         (self.queue.len(), self.queue.capacity())
+    }
+
+    /// What the engine is doing: its log and queue, the longest decision of each type of command,
+    /// snapshots and what went wrong with them. Asking costs the thread that decides nothing.
+    pub fn stats(&self) -> EngineStats {
+        let (queue, queue_capacity) = self.queue();
+        let log = Stats { queue, queue_capacity, ..self.log.stats() };
+        EngineStats { log, ..self.notes.read() }
     }
 
     /// Sends a command to an instance, if there is room at once.
@@ -133,6 +157,33 @@ impl Client {
             Some(Err(why)) => Err(AskError::Suspended(why)),
             None => Err(AskError::Lost),
         }
+    }
+
+    /// A replica of all kinds of state of this engine, which takes snapshots in its stead: the same
+    /// files, with idempotency keys, at no cost for the thread that decides. For whoever takes them the
+    /// policy of its own applies, also for how many are kept.
+    ///
+    /// Beside a second copy of all instances it has one of all idempotency keys.
+    pub fn replica(&self, snapshots: Snapshots) -> ReplicaBuilder {
+        let Replicas { images, window, seed, pen } = &*self.replicas;
+        let queue = Arc::clone(&self.queue);
+        let tell = move |settled: &Settled| {
+            let Settled { event, place, written, told } = settled;
+            let (event, place, written) = (*event, *place, written.clone());
+            let taken = TakenElsewhere { event, place, written, by_itself: told.is_none() };
+            // If the engine has ended, nobody needs to know.
+            let soon = Instant::now() + Duration::from_secs(1);
+            if let Err(refused) = queue.push_wait(Asked::new(Arc::new(taken)), Some(soon)) {
+                refused.into_inner().disarm();
+            }
+        };
+        let taking = ReplicaTaking {
+            policy: snapshots,
+            beside: Box::new(Window::new(*window, *seed)),
+            pen: Pen::clone(pen),
+            tell: Box::new(tell),
+        };
+        ReplicaBuilder::with(&self.log, images.fresh(), taking)
     }
 
     /// Takes a snapshot of everything that was decided before, and waits until it is in its place.

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::panic::resume_unwind;
 
 use factlog_codec::types::{Encode, Stored};
-use factlog_codec::{Key, StreamKey, StreamKeyError, StreamVersion};
+use factlog_codec::{Key, Sequence, StreamKey, StreamKeyError, StreamVersion};
 use uuid::Uuid;
 
 use crate::image::{Images, InstanceKey, IntoKey, State, Suspension, Unseen};
@@ -50,10 +50,12 @@ enum Held<E> {
     Many(Vec<E>),
 }
 
-/// Which events belong to further instances: number of the event, stream.
+/// Which events belong to further instances, and which correct earlier ones, each with the number of
+/// the event.
 #[derive(Debug, Default)]
 struct Also {
     streams: Vec<(usize, StreamKey)>,
+    corrects: Vec<(usize, Sequence)>,
     /// A key that cannot name a stream.
     fault: Option<StreamKeyError>,
 }
@@ -97,6 +99,26 @@ impl<E> Events<E> {
         self
     }
 
+    /// The event that was added last corrects an earlier one of this instance. `evolve` sees it as
+    /// any other event; the link tells readers, see [`Log::corrections`](crate::Log::corrections).
+    /// Without an event it does nothing.
+    ///
+    /// The command fails with [`AppendError::Correction`](crate::AppendError::Correction) if that
+    /// event is of another instance, or was corrected before. Which event it is, a receipt has said,
+    /// or a reader of the log: the command brings it.
+    #[must_use]
+    pub fn invalidating(mut self, earlier: Sequence) -> Self {
+        let Some(event) = self.as_slice().len().checked_sub(1) else { return self };
+        self.also.get_or_insert_default().corrects.push((event, earlier));
+        self
+    }
+
+    /// The earlier event that an event corrects: the one that was named last.
+    pub(super) fn corrected_by(&self, number: usize) -> Option<Sequence> {
+        let corrects = &self.also.as_deref()?.corrects;
+        corrects.iter().rev().find(|(of, _)| *of == number).map(|(_, earlier)| *earlier)
+    }
+
     pub(super) fn as_slice(&self) -> &[E] {
         match &self.held {
             Held::None => &[],
@@ -107,7 +129,7 @@ impl<E> Events<E> {
 
     /// Whether no event belongs to a further instance.
     pub(super) fn is_alone(&self) -> bool {
-        self.also.is_none()
+        self.also.as_deref().is_none_or(|also| also.streams.is_empty())
     }
 
     /// The further streams of the events: number of the event, stream.

@@ -92,7 +92,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             }
         }
         let point = self.batch.transaction.savepoint();
-        if let Err(error) = self.append(events.as_slice(), further) {
+        if let Err(error) = self.append(events, further) {
             return Ok(Err(error));
         }
         let mut touched = Touched::default();
@@ -127,7 +127,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
     /// Events into the frame.
     fn append(
         &mut self,
-        events: &[A::Event],
+        events: &Events<A::Event>,
         further: &[(usize, StreamKey)],
     ) -> Result<(), AppendError> {
         let Asked { kind, with, .. } = self.asked;
@@ -146,7 +146,11 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             meta = meta.correlation(correlation);
         }
         let mut rest = further;
-        for (number, event) in events.iter().enumerate() {
+        for (number, event) in events.as_slice().iter().enumerate() {
+            let meta = match events.corrected_by(number) {
+                Some(earlier) => meta.invalidates(earlier),
+                None => meta,
+            };
             let here = rest.partition_point(|(of, _)| *of <= number);
             let (streams, later) = rest.split_at(here);
             rest = later;

@@ -6,9 +6,8 @@ use std::thread::JoinHandle;
 
 use super::builder::EngineBuilder;
 use super::client::Client;
-use super::snapshots::Restart;
-use crate::image::Snapshot;
-use crate::log::{SyncError, Writer};
+use crate::image::{Restart, Snapshot};
+use crate::log::{IoError, RetainError, Retained, Retention, SyncError, Writer};
 use crate::sync::Arc;
 
 /// Aggregates over a log: one thread decides for all of them.
@@ -49,6 +48,29 @@ impl Engine {
     /// A handle to send commands with, for any thread.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Drops whole segments from the front of the log that `retention` does not keep, while commands
+    /// go on.
+    ///
+    /// The engine holds what it needs to start again: what follows the oldest of the snapshots that it
+    /// keeps (see [`Snapshots::keep`](crate::Snapshots::keep)), in which idempotency keys stand too.
+    /// Without a snapshot nothing is dropped, nor while the newest one leaves out instances that are
+    /// suspended: [`Retained::held`] says from where on it is held.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was dropped, and the log is as it was.
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        let log = &self.client.log;
+        let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended && !log.is_forked() {
+            // With the writer its lock is gone: somebody else may write by now.
+            let error = std::io::Error::other("the thread of the engine has ended");
+            let error = IoError::new("drop segments of", log.directory(), error);
+            return Err(RetainError::Io(Arc::new(error)));
+        }
+        log.retain(retention)
     }
 
     /// Takes nothing any more, decides what was taken, makes it durable, and closes the log.

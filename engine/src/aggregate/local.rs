@@ -4,16 +4,16 @@ use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use factlog_codec::Sequence;
+use factlog_codec::{ExtensionError, Sequence};
 
 use super::batch::{Verdict, With};
 use super::decide::Aggregate;
 use super::receipt::{CommandError, Failure};
 use super::slot::Fate;
-use super::snapshots::Restart;
+use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
-use crate::image::{IntoKey, State, Suspension, Unseen};
-use crate::log::{Log, SyncError};
+use crate::image::{IntoKey, Restart, State, Suspension, Unseen};
+use crate::log::{EventRef, Log, RetainError, Retained, Retention, SyncError};
 
 /// A command for an instance, with what it has beside itself.
 #[derive(Debug)]
@@ -40,11 +40,20 @@ impl<A: Aggregate> LocalCommand<A> {
         self
     }
 
-    /// The event in the log that caused it.
+    /// As [`Sending::cause`](crate::Sending::cause).
     #[must_use]
     pub const fn cause(mut self, sequence: Sequence) -> Self {
         self.with.cause = Some(sequence);
         self
+    }
+
+    /// As [`Sending::caused_by`](crate::Sending::caused_by).
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
     }
 
     /// The event at the root of its conversation.
@@ -64,6 +73,7 @@ pub struct LocalEngine {
     pub(super) core: Core,
     kinds: HashMap<TypeId, u16>,
     restart: Restart,
+    notes: Notes,
 }
 
 impl fmt::Debug for LocalEngine {
@@ -75,13 +85,23 @@ impl fmt::Debug for LocalEngine {
 }
 
 impl LocalEngine {
-    pub(super) fn new(core: Core, kinds: HashMap<TypeId, u16>, restart: Restart) -> Self {
-        Self { core, kinds, restart }
+    pub(super) fn new(
+        core: Core,
+        kinds: HashMap<TypeId, u16>,
+        restart: Restart,
+        notes: Notes,
+    ) -> Self {
+        Self { core, kinds, restart, notes }
     }
 
     /// The log, for readers.
     pub fn log(&self) -> &Log {
         &self.core.log
+    }
+
+    /// What it is doing: see [`Client::stats`](crate::Client::stats).
+    pub fn stats(&self) -> EngineStats {
+        EngineStats { log: self.core.log.stats(), ..self.notes.read() }
     }
 
     /// What it began with.
@@ -129,7 +149,11 @@ impl LocalEngine {
         mut answer: impl FnMut(Verdict<A>),
     ) {
         let kind = self.kind::<A>();
-        let mut commands = commands.into_iter();
+        let log = self.core.log.clone();
+        let mut commands = commands.into_iter().map(|mut one| {
+            one.with.complete(&log);
+            one
+        });
         let (mut waiting, mut decided) = (VecDeque::new(), Vec::new());
         loop {
             if waiting.is_empty() {
@@ -182,6 +206,15 @@ impl LocalEngine {
             // It was made ready above.
             Some(Err(Unseen::Stored)) | None => Ok(look(&S::default())),
         }
+    }
+
+    /// As [`Engine::retain`](crate::Engine::retain).
+    ///
+    /// # Errors
+    ///
+    /// Nothing was dropped, and the log is as it was.
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        self.core.log.retain(retention)
     }
 
     /// Makes everything durable, and closes the log.

@@ -6,10 +6,11 @@
 //!
 //! - `decide`: what an aggregate is: [`Aggregate`], [`Context`], [`Events`]
 //! - `receipt`: what becomes of a command
-//! - `window`: idempotency keys, and what was answered
+//! - `window`, `answers`: idempotency keys, and what was answered
 //! - `prepared`: commands that were decided outside of that thread
 //! - `batch`: commands into one frame; `deciding`: one of them
-//! - `snapshots`: when snapshots are taken, and the one that is being taken
+//! - `snapshots`: what is done about them beside taking them
+//! - `stats`: what the engine is doing, in numbers
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
 //! - `local`: an engine without a thread of its own
@@ -17,6 +18,7 @@
 //! - `client`, `sending`: sending commands and asking, from any thread
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
 
+mod answers;
 mod batch;
 mod builder;
 mod client;
@@ -29,6 +31,7 @@ mod receipt;
 mod sending;
 mod slot;
 mod snapshots;
+mod stats;
 pub mod testing;
 mod thread;
 mod window;
@@ -41,5 +44,5 @@ pub use local::{LocalCommand, LocalEngine};
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
 pub use sending::Sending;
 pub use slot::Pending;
-pub use snapshots::{Restart, Snapshots};
+pub use stats::{EngineStats, LongestDecision};
 pub use window::IdempotencyWindow;

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use factlog_codec::Sequence;
+use factlog_codec::{ExtensionError, Sequence};
 
 use super::batch::With;
 use super::client::Client;
@@ -13,7 +13,7 @@ use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure, SendError};
 use super::slot::{Asked, Pending, Slot};
 use crate::image::Basis;
-use crate::log::{Handover, Refuse};
+use crate::log::{EventRef, Handover, Refuse};
 use crate::sync::Arc;
 
 /// Why it is given back.
@@ -70,10 +70,20 @@ impl<'c, A: Aggregate> Sending<'c, A> {
         self
     }
 
-    /// The event in the log that caused it.
+    /// The event in the log that caused it. Its events are then of the conversation of that one, unless
+    /// a [`correlation`](Self::correlation) is given: the event is looked up when the command is sent.
     pub fn cause(mut self, sequence: Sequence) -> Self {
         self.with.cause = Some(sequence);
         self
+    }
+
+    /// It was caused by this event, and belongs to its conversation: the same without looking it up.
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
     }
 
     /// The event at the root of its conversation.
@@ -123,13 +133,14 @@ impl<'c, A: Aggregate> Sending<'c, A> {
         self,
         push: impl FnOnce(&Handover<Asked>, Asked) -> Result<(), Refuse<Asked>>,
     ) -> Result<Pending<A>, SendError<A::Command>> {
-        let Self { client, key, command, prepared, with } = self;
+        let Self { client, key, command, prepared, mut with } = self;
         if client.log.is_forked() {
             return Err(SendError::Forked(command));
         }
         let Some(kind) = client.kinds.get(&TypeId::of::<A>()) else {
             return Err(SendError::NoAggregate(command, A::NAME));
         };
+        with.complete(&client.log);
         let slot = Arc::new(Slot::<A>::new(*kind, key, (command, prepared), with));
         let asked = Asked::new(Arc::clone(&slot) as _);
         let (asked, give_back): (_, GiveBack<A::Command>) = match push(&client.queue, asked) {

@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use factlog_codec::{Sequence, StreamVersion};
+use factlog_codec::{CursorPlace, Sequence, StreamVersion};
 
 use super::batch::{Attempt, Batch, Verdict, With};
 use super::decide::Aggregate;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure};
-use super::snapshots::Told;
-use crate::image::{Images, SnapshotTrouble, State, Unseen};
+use crate::image::{Images, Settled, SnapshotTaken, SnapshotTrouble, State, Told, Unseen};
 use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -95,6 +94,8 @@ pub(super) enum Wish {
     Snapshot(Told),
     /// A snapshot is written.
     Settle,
+    /// Somebody else has written one, or not.
+    Settled(Box<Settled>),
 }
 
 /// However a request is lost, it is answered.
@@ -299,6 +300,31 @@ impl Request for Finished {
 
     fn wish(&self) -> Wish {
         Wish::Settle
+    }
+}
+
+/// A replica has taken a snapshot.
+pub(super) struct TakenElsewhere {
+    pub(super) event: Sequence,
+    pub(super) place: Option<CursorPlace>,
+    pub(super) written: Result<SnapshotTaken, SnapshotTrouble>,
+    /// Whether nobody had asked for it.
+    pub(super) by_itself: bool,
+}
+
+impl Request for TakenElsewhere {
+    fn run(&self, _: &mut Batch<'_>) -> bool {
+        true
+    }
+
+    fn answer(&self, _: &Fate) {}
+
+    fn wish(&self) -> Wish {
+        // Whoever has asked the replica is told by the replica.
+        let told = (!self.by_itself).then(|| Arc::new(Promise::new()));
+        let Self { event, place, written, .. } = self;
+        let (event, place, written) = (*event, *place, written.clone());
+        Wish::Settled(Box::new(Settled { event, place, written, told }))
     }
 }
 

@@ -11,9 +11,9 @@ use super::batch::{Attempt, Batch, Desk, Verdict};
 use super::decide::Aggregate;
 use super::local::LocalCommand;
 use super::slot::{Asked, Fate, Request, Wish};
-use super::snapshots::Taker;
+use super::snapshots::Keeper;
 use super::window::Window;
-use crate::image::{Images, Route, catch_up, refold};
+use crate::image::{Images, Route, Taker, Told, catch_up, refold};
 use crate::log::{
     AppendError, Closing, Durability, Handover, IoError, Log, Receipt, SyncError, WaitStrategy,
     Writer, message,
@@ -37,6 +37,7 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) durability: Durability,
     pub(super) taker: Taker,
+    pub(super) keeper: Keeper,
     /// Why the state is not known any more: the log could not be read when it had to be folded anew.
     pub(super) lost: Option<String>,
 }
@@ -83,8 +84,12 @@ impl Core {
                 Wish::Snapshot(told) => {
                     next.disarm();
                     queue.made_room();
-                    let Self { log, images, window, taker, .. } = &mut self;
-                    taker.begin(log, images, window, Some(told));
+                    self.begin_snapshot(Some(told));
+                }
+                Wish::Settled(settled) => {
+                    next.disarm();
+                    queue.made_room();
+                    self.keeper.settle(&mut self.writer, &mut self.images, *settled);
                 }
                 Wish::Look if next.request().is_some_and(|one| one.look(&mut self.images)) => {
                     next.disarm();
@@ -116,17 +121,27 @@ impl Core {
     /// What is to be done for snapshots between two frames.
     #[inline]
     fn snapshots(&mut self, since: Option<Instant>) {
-        let Self { writer, log, images, window, taker, .. } = self;
+        let Self { writer, images, window, taker, keeper, .. } = self;
         if taker.is_idle() {
             if taker.is_due(images.next) {
-                taker.begin(log, images, window, None);
+                self.begin_snapshot(None);
             }
             return;
         }
         if let Some(since) = since {
             taker.slices(images, window, since);
         }
-        taker.settle(writer);
+        if let Some(settled) = taker.settle() {
+            keeper.settle(writer, images, settled);
+        }
+    }
+
+    #[cold]
+    fn begin_snapshot(&mut self, told: Option<Told>) {
+        let Self { writer, log, images, window, taker, keeper, .. } = self;
+        if let Err((event, trouble)) = taker.begin(log, images, window, told.as_ref()) {
+            keeper.tell(writer, images, event, (Err(trouble), told));
+        }
     }
 
     /// One frame: `next`, and what else waits until it has enough. Gives what it had no room for.
@@ -244,6 +259,7 @@ impl Core {
         };
         let transaction = writer.begin().map_err(|error| Fate::Refused(Arc::new(error)))?;
         let (spoiled, raw) = (Vec::new(), false);
+        desk.timing.begin();
         Ok(Batch { transaction, images, window, desk, now, spoiled, raw })
     }
 
@@ -295,7 +311,7 @@ impl Core {
     fn start_over(&mut self) {
         self.window.take_back();
         self.taker.give_up(&mut self.images);
-        self.images.clear();
+        self.images.start_over(&self.log);
         self.catch_up();
     }
 

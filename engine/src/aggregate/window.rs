@@ -1,15 +1,13 @@
 //! Idempotency keys, and what was answered: a command that is sent twice is done once.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use factlog_codec::{
-    BlockError, CommandItem, CommandOutcome, Sequence, SnapshotEntry, StreamVersion,
-};
+use factlog_codec::{BlockError, CommandItem, SnapshotEntry, StreamVersion};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::image::{Base, Records, SectionOf, Snapshot};
+use super::answers::{Answers, Remembered};
+use crate::image::{Base, Beside, Records, SectionOf, Snapshot};
+use crate::log::{Entry, ItemFault, ReadError};
 use crate::sync::Arc;
 
 /// How long idempotency keys are remembered: the last so many, and none that is older.
@@ -30,18 +28,6 @@ impl Default for IdempotencyWindow {
     }
 }
 
-/// What was answered to a command with a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Remembered {
-    pub(super) outcome: CommandOutcome,
-    pub(super) events: u32,
-    pub(super) digest: u64,
-    pub(super) first: Sequence,
-    pub(super) version: StreamVersion,
-    pub(super) reply: Box<[u8]>,
-    ts: u64,
-}
-
 /// Keys by their hash, with a seed: nobody can look for two that have the same.
 ///
 /// Each has a number, in the order in which they came. The older ones may stand in a snapshot only;
@@ -49,15 +35,11 @@ pub(super) struct Remembered {
 pub(super) struct Window {
     limits: IdempotencyWindow,
     seed: u64,
-    by_hash: HashMap<u128, Remembered, foldhash::fast::RandomState>,
-    /// From the oldest to the newest.
-    order: VecDeque<u128>,
-    /// Number of the oldest of them.
-    front: u64,
+    answers: Answers,
     /// Of these the last belong to a frame that is not published yet.
     staged: usize,
     base: Option<Base>,
-    /// Those of the snapshot from this number on are remembered, as far as `front`.
+    /// Those of the snapshot from this number on are remembered, as far as the oldest that is here.
     kept: u64,
     /// Time of the newest.
     latest: u64,
@@ -77,9 +59,7 @@ impl Window {
         Self {
             limits,
             seed,
-            by_hash: HashMap::default(),
-            order: VecDeque::new(),
-            front: 0,
+            answers: Answers::default(),
             staged: 0,
             base: None,
             kept: 0,
@@ -88,36 +68,14 @@ impl Window {
         }
     }
 
-    /// What a snapshot must have for its keys to be used.
-    pub(super) const fn section() -> (&'static str, u64) {
-        (SECTION, FINGERPRINT)
-    }
-
-    /// Begins with the keys of a snapshot, all of which can be read.
-    pub(super) fn begin_with(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), BlockError> {
-        let (section, _) = snapshot.section(SECTION).ok_or(BlockError::Place)?;
-        let base = Base::new(snapshot, section);
-        for block in 0..base.blocks() {
-            base.block(block)?;
-        }
-        let head = base.find(&[])?.and_then(|head| head.value.first_chunk::<24>());
-        let [seed, kept, front] = words(head.ok_or(BlockError::Entry)?);
-        (self.seed, self.kept, self.front) = (seed, kept.min(front), front);
-        self.base = Some(base);
-        Ok(())
-    }
-
     fn hash(&self, key: &[u8]) -> u128 {
         xxh3_128_with_seed(key, self.seed)
     }
 
     /// What was answered to the command with this key, if that is remembered at `now`.
-    pub(super) fn find(&self, key: &[u8]) -> Option<Cow<'_, Remembered>> {
+    pub(super) fn find(&self, key: &[u8]) -> Option<Remembered> {
         let hash = self.hash(key);
-        match self.by_hash.get(&hash) {
-            Some(known) => Some(Cow::Borrowed(known)),
-            None => self.find_stored(hash).map(Cow::Owned),
-        }
+        self.answers.find(hash).or_else(|| self.find_stored(hash))
     }
 
     fn find_stored(&self, hash: u128) -> Option<Remembered> {
@@ -136,38 +94,30 @@ impl Window {
         if item.key.is_empty() || self.limits.keys == 0 {
             return;
         }
-        let hash = self.hash(item.key);
-        let CommandItem { outcome, events, digest, first, version, reply, .. } = *item;
-        let reply = reply.into();
-        let new = Remembered { outcome, events, digest, first, version, reply, ts };
-        if self.by_hash.insert(hash, new).is_none() {
-            self.order.push_back(hash);
-            self.staged += 1;
-        }
+        self.answers.push(self.hash(item.key), item, ts);
+        self.staged += 1;
         self.latest = self.latest.max(ts);
         self.forget(ts);
     }
 
     fn forget(&mut self, ts: u64) {
         // Those of the snapshot are older than all others.
-        let limit = self.limits.keys as u64;
-        let all = (self.front - self.kept).saturating_add(self.order.len() as u64);
-        self.kept += all.saturating_sub(limit).min(self.front - self.kept);
+        let (limit, front) = (self.limits.keys as u64, self.answers.front());
+        let all = (front - self.kept).saturating_add(self.answers.len() as u64);
+        self.kept += all.saturating_sub(limit).min(front - self.kept);
         let age = self.age();
-        while let Some(oldest) = self.order.front() {
-            let old = self.by_hash.get(oldest).is_none_or(|old| ts.saturating_sub(old.ts) > age);
-            if self.order.len() <= self.limits.keys && !old {
+        while let Some(oldest) = self.answers.oldest() {
+            let old = ts.saturating_sub(oldest) > age;
+            if self.answers.len() <= self.limits.keys && !old {
                 break;
             }
-            if self.order.len() <= self.staged {
+            if self.answers.len() <= self.staged {
                 // What this frame has remembered can still be taken back.
                 break;
             }
-            self.by_hash.remove(oldest);
-            self.order.pop_front();
+            self.answers.pop_front();
             // All that are older are forgotten too.
-            self.front += 1;
-            self.kept = self.front;
+            self.kept = self.answers.front();
         }
     }
 
@@ -179,16 +129,47 @@ impl Window {
     /// The frame came to nothing.
     pub(super) fn take_back(&mut self) {
         for _ in 0..std::mem::take(&mut self.staged) {
-            if let Some(hash) = self.order.pop_back() {
-                self.by_hash.remove(&hash);
-            }
+            self.answers.pop_back();
         }
     }
 
-    /// Begins to take a snapshot of all keys that are remembered now.
-    pub(super) fn begin_taking(&mut self) -> SectionOf {
-        let end = self.front + self.order.len() as u64;
-        self.taking = Some((self.front, end));
+    /// Number of keys.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.answers.len() + (self.answers.front() - self.kept) as usize
+    }
+}
+
+impl Beside for Window {
+    fn section(&self) -> (&'static str, u64) {
+        (SECTION, FINGERPRINT)
+    }
+
+    fn begin_with(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), BlockError> {
+        let (section, _) = snapshot.section(SECTION).ok_or(BlockError::Place)?;
+        let base = Base::new(snapshot, section);
+        for block in 0..base.blocks() {
+            base.block(block)?;
+        }
+        let head = base.find(&[])?.and_then(|head| head.value.first_chunk::<24>());
+        let [seed, kept, front] = words(head.ok_or(BlockError::Entry)?);
+        (self.seed, self.kept) = (seed, kept.min(front));
+        self.answers.begin_at(front);
+        self.base = Some(base);
+        Ok(())
+    }
+
+    fn see(&mut self, entry: &Entry<'_>) -> Result<(), ReadError> {
+        let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
+        if let Some(item) = command {
+            self.remember(&item, entry.ts);
+            self.keep();
+        }
+        Ok(())
+    }
+
+    fn begin_taking(&mut self) -> SectionOf {
+        self.taking = Some((self.answers.front(), self.answers.end()));
         let kept = self.kept;
         let wanted = move |entry: &SnapshotEntry<'_>| {
             Remembered::decode(entry.value).is_some_and(|(number, _)| number >= kept)
@@ -201,18 +182,13 @@ impl Window {
         }
     }
 
-    /// Takes some of them; whether there are more.
-    pub(super) fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
+    fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
         let Some((next, end)) = self.taking else { return false };
         let mut records = Records::of(section);
         let last = next.saturating_add(AT_ONCE).min(end);
         // Those that were forgotten meanwhile are not needed.
-        for number in next.max(self.front)..last {
-            let hash = self.order.get((number - self.front) as usize);
-            let Some((hash, known)) = hash.and_then(|hash| Some((hash, self.by_hash.get(hash)?)))
-            else {
-                continue;
-            };
+        for number in next.max(self.answers.front())..last {
+            let Some((hash, known)) = self.answers.get(number) else { continue };
             let value = known.encode(number);
             records.push(StreamVersion::NONE, &value, |key| key.extend(hash.to_be_bytes()));
         }
@@ -227,12 +203,6 @@ impl Window {
         hand_over(records);
         false
     }
-
-    /// Number of keys.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.order.len() + (self.front - self.kept) as usize
-    }
 }
 
 /// Little-endian words.
@@ -242,44 +212,10 @@ fn words(bytes: &[u8; 24]) -> [u64; 3] {
     [word(0), word(1), word(2)]
 }
 
-impl Remembered {
-    /// Bytes before the reply: number, digest, first, version, time, events, outcome.
-    const HEAD: usize = 48;
-
-    fn encode(&self, number: u64) -> Vec<u8> {
-        let Self { outcome, events, digest, first, version, reply, ts } = self;
-        let mut bytes = Vec::with_capacity(Self::HEAD + reply.len());
-        for word in [number, *digest, first.get(), version.get(), *ts] {
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.extend(events.to_le_bytes());
-        bytes.extend(u32::from(outcome.code()).to_le_bytes());
-        bytes.extend(reply);
-        bytes
-    }
-
-    /// From that form, with its number; `None` if it is none.
-    fn decode(bytes: &[u8]) -> Option<(u64, Self)> {
-        let (head, reply) = bytes.split_at_checked(Self::HEAD)?;
-        let (words, _) = head.as_chunks::<8>();
-        let word = |at: usize| Some(u64::from_le_bytes(*words.get(at)?));
-        let last = word(5)?;
-        let outcome = CommandOutcome::from_code(u8::try_from(last >> 32).ok()?)?;
-        let known = Self {
-            outcome,
-            events: last as u32,
-            digest: word(1)?,
-            first: Sequence::new(word(2)?),
-            version: StreamVersion::new(word(3)?),
-            reply: reply.into(),
-            ts: word(4)?,
-        };
-        Some((word(0)?, known))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use factlog_codec::{CommandOutcome, Sequence};
+
     use super::*;
 
     fn item(key: &[u8]) -> CommandItem<'_> {

@@ -87,9 +87,12 @@ pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
     let Some(key) = log.stream_key(stream) else { return };
     let mut version = version.next();
     let mut cursor = log.stream(&key, version);
+    let mut looked = false;
     loop {
         match cursor.next_event() {
             Ok(None) => return,
+            // What is not folded yet comes by by itself.
+            Ok(Some(event)) if event.sequence() >= images.next => return,
             Ok(Some(event)) => {
                 let of = event.event_type();
                 let folded = Folded {
@@ -99,6 +102,16 @@ pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
                     version,
                 };
                 images.apply(route, folded, || of.map(|of| (of.name(), of.version())));
+            }
+            // Retention has dropped what comes first: a snapshot was taken before that.
+            Err(ReadError::BehindFloor(_)) if !std::mem::replace(&mut looked, true) => {
+                let Some(found) = images.rewind_to_newest(log, route) else {
+                    cursor = log.stream(&key, version);
+                    continue;
+                };
+                version = found.next();
+                cursor = log.stream(&key, version);
+                continue;
             }
             Err(error) => {
                 let cause = match error {

@@ -7,10 +7,10 @@ use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::fold::refold;
 use super::instances::{Folded, Instances, Kind};
-use super::snapshot::{Base, LEFT_OUT_NAME, Records, SectionOf, Snapshot};
+use super::snapshot::{Base, Records, SectionOf, Snapshot, find};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
-use crate::log::Log;
+use crate::log::{LEFT_OUT_NAME, Log};
 use crate::sync::Arc;
 
 /// Where the events of a stream go.
@@ -201,6 +201,28 @@ impl Images {
         }
     }
 
+    /// Has all instances of a kind here.
+    pub(crate) fn load_all(&mut self, name: &str) {
+        let Some((_, log)) = self.base.clone() else { return };
+        for stream in (1..=log.streams()).map(StreamNumber::new) {
+            let index = stream.get().wrapping_sub(1) as usize;
+            if self.routes.get(index).is_some_and(|route| *route != Route::Unknown) {
+                continue;
+            }
+            if let Some(stream_name) = log.stream_key(stream)
+                && stream_name.category() == name
+            {
+                self.route(stream, || Some(&stream_name));
+            }
+        }
+    }
+
+    /// The same kinds, without instances.
+    pub(crate) fn fresh(&self) -> Self {
+        let kinds = self.kinds.iter().map(|kind| kind.fresh()).collect();
+        Self { kinds, by_name: self.by_name.clone(), ..Self::new() }
+    }
+
     /// Has an instance here that is to be looked at, or changed.
     #[inline]
     pub(crate) fn ready<S: State>(&mut self, kind: u16, key: &S::Key) {
@@ -312,7 +334,30 @@ impl Images {
         let Route::To { kind, at } = route else { return None };
         let kind = self.kinds.get_mut(usize::from(kind))?;
         kind.reset(at);
-        Some((kind.stream(at), kind.rewind(at)))
+        Some((kind.stream(at), kind.rewind(at, None)))
+    }
+
+    /// Makes an instance as it stands in the newest snapshot that there is now; the version that it is
+    /// at there.
+    pub(crate) fn rewind_to_newest(&mut self, log: &Log, route: Route) -> Option<StreamVersion> {
+        let Route::To { kind, at } = route else { return None };
+        let kind = self.kinds.get_mut(usize::from(kind))?;
+        let stored = [(kind.name(), kind.fingerprint()?)];
+        let (snapshot, _) = find(log, &stored, self.next.before(), |_| Ok(()));
+        let snapshot = snapshot?;
+        let (section, _) = snapshot.section(kind.name())?;
+        kind.reset(at);
+        let version = kind.rewind(at, Some(&Base::new(&snapshot, section)));
+        (version != StreamVersion::NONE).then_some(version)
+    }
+
+    /// Begins anew, with the newest snapshot that will do.
+    pub(crate) fn start_over(&mut self, log: &Log) {
+        self.clear();
+        let Ok(kinds) = self.stored() else { return };
+        if let (Some(snapshot), _) = find(log, &kinds, log.visible().0, |_| Ok(())) {
+            self.begin_with(&snapshot, log);
+        }
     }
 
     /// Makes an instance as if it had no event yet; its stream.

@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use super::snapshot::{Base, Records, Taking};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
-use crate::log::message;
+use crate::log::{LOST, message};
 
 /// One instance.
 #[derive(Debug)]
@@ -60,11 +60,12 @@ fn ordered(key: &impl InstanceKey) -> Vec<u8> {
 }
 
 /// Takes an instance into a snapshot.
-fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>) {
+fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>, why: Option<&Suspension>) {
     let Taking { records, full, left_out, space, scratch, too_large, .. } = taking;
     if one.suspended {
         let section = records.section;
-        return left_out.push(one.version, &[], |bytes| {
+        let gone = why.is_some_and(|why| why.cause == SuspensionCause::HistoryDropped);
+        return left_out.push(one.version, if gone { LOST } else { &[] }, |bytes| {
             bytes.extend_from_slice(&section.to_be_bytes());
             one.key.to_key().put_ordered(bytes);
         });
@@ -207,7 +208,7 @@ impl<S: State> Instances<S> {
             return;
         };
         if taking.claim(at) {
-            take_one(taking, one);
+            take_one(taking, one, self.suspended.get(&at));
         }
     }
 
@@ -279,6 +280,9 @@ const PIECE: usize = 1 << 20;
 pub(crate) trait Kind: Any + Send + Sync {
     fn name(&self) -> &'static str;
 
+    /// The same kind, without instances.
+    fn fresh(&self) -> Box<dyn Kind>;
+
     /// The types that it knows.
     fn types(&self) -> Vec<&'static EventType>;
 
@@ -316,8 +320,9 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// Makes an instance as if it had no event yet.
     fn reset(&mut self, at: u32);
 
-    /// Makes it as it stands in the snapshot, if it stands there; the version that it is at.
-    fn rewind(&mut self, at: u32) -> StreamVersion;
+    /// Makes it as it stands in a snapshot (in `other`, or in the one that it began with), if it
+    /// stands there; the version that it is at.
+    fn rewind(&mut self, at: u32, other: Option<&Base>) -> StreamVersion;
 
     /// The stream of an instance.
     fn stream(&self, at: u32) -> StreamNumber;
@@ -344,6 +349,10 @@ pub(crate) trait Kind: Any + Send + Sync {
 impl<S: State> Kind for Instances<S> {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    fn fresh(&self) -> Box<dyn Kind> {
+        Box::new(Self::default())
     }
 
     fn types(&self) -> Vec<&'static EventType> {
@@ -396,7 +405,7 @@ impl<S: State> Kind for Instances<S> {
             let mine = taking.claim(at);
             taking.next += 1;
             if let Some(one) = self.all.get(at as usize).filter(|_| mine) {
-                take_one(taking, one);
+                take_one(taking, one, self.suspended.get(&at));
             }
         }
         if taking.too_large {
@@ -463,11 +472,12 @@ impl<S: State> Kind for Instances<S> {
         }
     }
 
-    fn rewind(&mut self, at: u32) -> StreamVersion {
-        let Self { base: Some(base), all, .. } = self else { return StreamVersion::NONE };
+    fn rewind(&mut self, at: u32, other: Option<&Base>) -> StreamVersion {
+        let Self { base, all, .. } = self;
         let (Some(one), Some(stored)) = (all.get_mut(at as usize), S::STORED) else {
             return StreamVersion::NONE;
         };
+        let Some(base) = other.or(base.as_ref()) else { return one.version };
         if let Ok(Some(entry)) = base.find(&ordered(&one.key))
             && let Ok(state) = stored.restore(entry.value)
         {

@@ -7,6 +7,7 @@
 //! - `fold`: from the log to the images
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
+//! - `taker`: the snapshot that is being taken
 //! - `replica`: an image on a thread of its own, which follows the log
 
 mod basis;
@@ -17,16 +18,18 @@ mod replica;
 mod snapshot;
 mod state;
 mod suspension;
+mod taker;
 
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
+pub(crate) use replica::Taking as ReplicaTaking;
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
-pub(crate) use snapshot::{
-    Base, Job, Ladder, Piece, Records, SectionOf, Snapshot, find as find_snapshot,
-    write as write_snapshot,
+pub(crate) use snapshot::{Base, Records, SectionOf, Snapshot, find as find_snapshot};
+pub use snapshot::{
+    PassedOver, PassedOverReason, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, StoredState,
 };
-pub use snapshot::{PassedOver, PassedOverReason, SnapshotTaken, SnapshotTrouble, StoredState};
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};
+pub(crate) use taker::{Beside, Pen, Settled, Taker, Told};

@@ -10,14 +10,24 @@ use super::basis::Basis;
 use super::fold::{fold, suspend_dropped};
 use super::images::Images;
 use super::instances::Unseen;
+use super::snapshot::{
+    PassedOverReason, Restart, Snapshot, SnapshotTaken, SnapshotTrouble, Snapshots,
+    find as find_snapshot,
+};
 use super::state::{InstanceKey, State};
 use super::suspension::Suspension;
-use crate::log::{Cursor, IoError, Log, ReadError, SeekError, Start, WaitStrategy, Waited};
+use super::taker::{Beside, Pen, Settled, Taker, Told};
+use crate::log::{
+    Cursor, IoError, Log, Promise, ReadError, SeekError, Start, WaitStrategy, Waited,
+};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, wait_until};
 
 /// How long the thread sleeps at most before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Bytes that are taken into a snapshot at once, while readers wait.
+const SLICE: usize = 64 << 10;
 
 /// Items after which readers get their turn, at the end of a frame.
 const AT_ONCE: usize = 4096;
@@ -62,9 +72,18 @@ struct Progress {
     stopped: Option<String>,
 }
 
+/// What is folded.
+struct Folding {
+    images: Images,
+    /// What a snapshot has beside them, if this replica takes any.
+    beside: Option<Box<dyn Beside>>,
+}
+
 struct Inside {
-    images: RwLock<Images>,
+    held: RwLock<Folding>,
     progress: Mutex<Progress>,
+    /// Who wants a snapshot.
+    wanted: Mutex<Option<Told>>,
     came: Condvar,
     end: AtomicBool,
 }
@@ -72,10 +91,13 @@ struct Inside {
 /// A copy of the state that follows the log on a thread of its own: many readers, each of which
 /// sees a state as it was between two commits.
 ///
-/// It costs a second copy of all its instances, and no time of the writer. Dropping it ends the
-/// thread.
+/// It costs a second copy of all its instances, and no time of the writer. It begins with a snapshot,
+/// if there is one that has all its kinds as they are now; then instances are loaded when they are
+/// first needed. Dropping it ends the thread.
 pub struct Replica {
     inside: Arc<Inside>,
+    restart: Restart,
+    takes: bool,
     log: Log,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,6 +113,17 @@ impl fmt::Debug for Replica {
 pub struct ReplicaBuilder {
     log: Log,
     images: Images,
+    whole: bool,
+    taking: Option<Taking>,
+}
+
+/// How a replica takes snapshots.
+pub(crate) struct Taking {
+    pub(crate) policy: Snapshots,
+    pub(crate) beside: Box<dyn Beside>,
+    pub(crate) pen: Pen,
+    /// Who else learns of each, whoever has asked for it.
+    pub(crate) tell: Box<dyn Fn(&Settled) + Send>,
 }
 
 impl fmt::Debug for ReplicaBuilder {
@@ -106,36 +139,127 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Starts the thread. It begins with the oldest event of the log.
+    /// Begins with the oldest event of the log, whatever snapshots there are: to be held against what a
+    /// snapshot brings.
+    pub fn whole_log(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
+    /// Starts the thread. It begins with the newest snapshot that will do, or with the oldest event of
+    /// the log.
     ///
     /// # Errors
     ///
     /// The log cannot be read, or the system gives no thread.
     pub fn start(self) -> Result<Replica, SeekError> {
-        let cursor = self.log.cursor(Start::Oldest)?;
-        let mut images = self.images;
-        suspend_dropped(&mut images, &self.log)?;
+        let Self { log, mut images, whole, mut taking } = self;
+        let restart = match whole {
+            true => Restart::default(),
+            false => begin(&log, &mut images, taking.as_mut()),
+        };
+        let cursor = match restart.snapshot {
+            Some(_) => log.cursor(Start::Sequence(images.next))?,
+            None => {
+                suspend_dropped(&mut images, &log)?;
+                log.cursor(Start::Oldest)?
+            }
+        };
+        let at = images.next.before();
+        let (taker, beside, tell) = match taking {
+            None => (None, None, None),
+            Some(Taking { policy, beside, pen, tell }) => {
+                // The thread looks by itself.
+                let bell: Arc<dyn Fn() + Send + Sync> = Arc::new(|| {});
+                (Some(Taker::new(policy, SLICE, at, (bell, pen))), Some(beside), Some(tell))
+            }
+        };
+        let takes = taker.is_some();
         let inside = Arc::new(Inside {
-            images: RwLock::new(images),
-            progress: Mutex::new(Progress::default()),
+            held: RwLock::new(Folding { images, beside }),
+            progress: Mutex::new(Progress { at, stopped: None }),
+            wanted: Mutex::new(None),
             came: Condvar::new(),
             end: AtomicBool::new(false),
         });
         let shared = Arc::clone(&inside);
-        let run = move || shared.run(cursor);
+        let snapshots = taker.zip(tell).map(|(taker, tell)| Snapping { taker, tell });
+        let follower = Follower { inside: shared, log: log.clone(), cursor, snapshots };
+        let run = move || follower.run();
         let thread = std::thread::Builder::new().name("factlog-replica".into()).spawn(run);
         let thread = thread.map_err(|source| {
-            let error = IoError::new("start a replica of", self.log.directory(), source);
+            let error = IoError::new("start a replica of", log.directory(), source);
             SeekError::Read(ReadError::Io(Arc::new(error)))
         })?;
-        Ok(Replica { inside, log: self.log, thread: Some(thread) })
+        Ok(Replica { inside, restart, takes, log, thread: Some(thread) })
     }
+
+    /// With these kinds, and taking snapshots.
+    pub(crate) fn with(log: &Log, images: Images, taking: Taking) -> Self {
+        Self { log: log.clone(), images, whole: false, taking: Some(taking) }
+    }
+}
+
+/// Begins with the newest snapshot that will do, if there is one.
+fn begin(log: &Log, images: &mut Images, taking: Option<&mut Taking>) -> Restart {
+    let mut restart = Restart::default();
+    let Ok(mut kinds) = images.stored() else { return restart };
+    let mut beside = taking.map(|taking| &mut taking.beside);
+    kinds.extend(beside.as_ref().map(|beside| beside.section()));
+    let admit = |snapshot: &Arc<Snapshot>| match &mut beside {
+        Some(beside) => beside.begin_with(snapshot).map_err(PassedOverReason::Keys),
+        None => Ok(()),
+    };
+    let (snapshot, passed_over) = find_snapshot(log, &kinds, log.visible().0, admit);
+    restart.passed_over = passed_over;
+    if let Some(snapshot) = &snapshot {
+        restart.snapshot = Some(snapshot.sequence());
+        images.begin_with(snapshot, log);
+    }
+    restart
 }
 
 impl Replica {
     /// A replica of the states of a log.
     pub fn of(log: &Log) -> ReplicaBuilder {
-        ReplicaBuilder { log: log.clone(), images: Images::new() }
+        ReplicaBuilder { log: log.clone(), images: Images::new(), whole: false, taking: None }
+    }
+
+    /// The snapshot that it began with, and those that would not do. (What it has folded since then is
+    /// not counted.)
+    pub fn restart(&self) -> &Restart {
+        &self.restart
+    }
+
+    /// Takes a snapshot of what it has folded, and waits until it is in its place. Only one that was made
+    /// by [`Client::replica`](crate::Client::replica) does: others know no idempotency keys.
+    ///
+    /// It costs no time of the thread that decides, and as many bytes of memory as its file has until
+    /// it is written.
+    ///
+    /// # Errors
+    ///
+    /// There is none; see [`SnapshotTrouble`].
+    pub fn snapshot(&self) -> Result<SnapshotTaken, SnapshotTrouble> {
+        if self.log.is_forked() {
+            return Err(SnapshotTrouble::Forked);
+        }
+        if !self.takes {
+            return Err(SnapshotTrouble::NoKeys);
+        }
+        let told = Arc::new(Promise::new());
+        {
+            let progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if progress.stopped.is_some() {
+                return Err(SnapshotTrouble::Ended);
+            }
+            let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted.is_some() {
+                return Err(SnapshotTrouble::Busy);
+            }
+            *wanted = Some(Arc::clone(&told));
+        }
+        told.wait()
     }
 
     /// The sequence of the last event that it has folded.
@@ -200,17 +324,26 @@ impl Replica {
         key: &S::Key,
         look: impl FnOnce(&S) -> T,
     ) -> Result<(T, StreamVersion), ReplicaError> {
-        let images = self.inside.images.read().unwrap_or_else(PoisonError::into_inner);
-        let kind = images.kind_of::<S>().and_then(|kind| images.get::<S>(kind));
-        let kind = kind.ok_or(ReplicaError::NoKind(S::NAME))?;
-        match kind.look(key) {
-            Ok(state) => Ok((look(state), kind.version(key))),
-            Err(Unseen::Suspended(why)) => Err(ReplicaError::Suspended(why)),
-            Err(Unseen::Stored) => Err(ReplicaError::NoKind(S::NAME)),
+        let mut tried = false;
+        loop {
+            let held = self.inside.held.read().unwrap_or_else(PoisonError::into_inner);
+            let number = held.images.kind_of::<S>().ok_or(ReplicaError::NoKind(S::NAME))?;
+            let kind = held.images.get::<S>(number).ok_or(ReplicaError::NoKind(S::NAME))?;
+            match kind.look(key) {
+                Ok(state) => return Ok((look(state), kind.version(key))),
+                Err(Unseen::Suspended(why)) => return Err(ReplicaError::Suspended(why)),
+                Err(Unseen::Stored) if tried => return Err(ReplicaError::NoKind(S::NAME)),
+                // In the snapshot only: it is loaded, once.
+                Err(Unseen::Stored) => tried = true,
+            }
+            drop(held);
+            let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
+            held.images.ready::<S>(number, key);
         }
     }
 
     /// Looks at all instances of a kind, in no order, and says as of which event: a consistent cut.
+    /// Those that stand in a snapshot only are loaded first.
     ///
     /// # Errors
     ///
@@ -219,7 +352,12 @@ impl Replica {
         &self,
         mut look: impl FnMut(&S::Key, &S),
     ) -> Result<Sequence, ReplicaError> {
-        let images = self.inside.images.read().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
+            held.images.load_all(S::NAME);
+        }
+        let held = self.inside.held.read().unwrap_or_else(PoisonError::into_inner);
+        let images = &held.images;
         let kind = images.kind_of::<S>().and_then(|kind| images.get::<S>(kind));
         let kind = kind.ok_or(ReplicaError::NoKind(S::NAME))?;
         kind.iter().for_each(|(key, state)| look(key, state));
@@ -227,52 +365,131 @@ impl Replica {
     }
 }
 
-impl Inside {
-    fn run(&self, mut cursor: Cursor) {
+/// The snapshots of a replica.
+struct Snapping {
+    taker: Taker,
+    tell: Box<dyn Fn(&Settled) + Send>,
+}
+
+/// What the thread has.
+struct Follower {
+    inside: Arc<Inside>,
+    log: Log,
+    cursor: Cursor,
+    snapshots: Option<Snapping>,
+}
+
+impl Follower {
+    fn run(mut self) {
         let stopped = loop {
-            if self.end.load(Ordering::Acquire) {
+            if self.inside.end.load(Ordering::Acquire) {
                 break "it was dropped".to_owned();
             }
-            match self.take(&mut cursor) {
+            let taken = self.inside.take(&mut self.cursor);
+            let busy = self.snapshots();
+            match taken {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => break error.to_string(),
             }
-            if cursor.wait(WaitStrategy::Park, LOOK) == Waited::Closed {
+            if busy {
+                continue;
+            }
+            if self.cursor.wait(WaitStrategy::Park, LOOK) == Waited::Closed {
                 // What was written last is still taken.
-                match self.take(&mut cursor) {
+                match self.inside.take(&mut self.cursor) {
                     Ok(true) => continue,
                     Ok(false) => break "the log was closed".to_owned(),
                     Err(error) => break error.to_string(),
                 }
             }
         };
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Snapping { mut taker, .. }) = self.snapshots {
+            let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
+            taker.end(&mut held.images);
+        }
+        let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.stopped = Some(stopped);
-        drop(progress);
-        self.came.notify_all();
+        let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = wanted.take() {
+            told.leave(Err(SnapshotTrouble::Ended));
+        }
+        drop((wanted, progress));
+        self.inside.came.notify_all();
     }
 
+    /// What is to be done for snapshots, between frames; whether there is more at once.
+    fn snapshots(&mut self) -> bool {
+        let Some(Snapping { taker, tell }) = &mut self.snapshots else { return false };
+        if let Some(settled) = taker.settle() {
+            tell(&settled);
+            if let Settled { written, told: Some(told), .. } = settled {
+                told.leave(written);
+            }
+        }
+        if !taker.is_idle() && !taker.is_taking() {
+            return false;
+        }
+        let wanted = {
+            let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            if taker.is_idle() { wanted.take() } else { None }
+        };
+        let at = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner).at;
+        if !taker.is_taking() && wanted.is_none() && !taker.is_due(at.after(1)) {
+            return false;
+        }
+        let began = Instant::now();
+        let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
+        let Folding { images, beside: Some(beside) } = &mut *held else { return false };
+        if taker.is_taking() {
+            taker.slice(images, &mut **beside, true);
+            drop(held);
+            // Readers get their turn: a lock that is taken again at once is never theirs.
+            std::thread::sleep(began.elapsed());
+            return taker.is_taking();
+        }
+        let begun = taker.begin(&self.log, images, &mut **beside, wanted.as_ref());
+        drop(held);
+        if let Err((event, trouble)) = begun {
+            let written = Err(trouble.clone());
+            tell(&Settled { event, place: None, written, told: wanted.clone() });
+            if let Some(told) = wanted {
+                told.leave(Err(trouble));
+            }
+        }
+        true
+    }
+}
+
+impl Inside {
     /// Folds what there is; whether there was anything. Batches end where frames do, so that
     /// nobody sees part of a transaction.
     fn take(&self, cursor: &mut Cursor) -> Result<bool, ReadError> {
         let mut batch = cursor.poll()?;
-        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let (mut folded, mut frame) = (0, None);
         while let Some(entry) = batch.next_entry()? {
             let goes_on = frame.replace(entry.place) == Some(entry.place);
             if folded >= AT_ONCE && !goes_on {
-                let at = images.next.before();
-                drop(images);
+                let at = held.images.next.before();
+                drop(held);
                 self.note(at);
-                images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+                held = self.held.write().unwrap_or_else(PoisonError::into_inner);
                 folded = 0;
             }
             folded += 1;
-            fold(&mut images, &entry);
+            let Folding { images, beside } = &mut *held;
+            if entry.sequence < images.next {
+                // In the snapshot already.
+                continue;
+            }
+            if let Some(beside) = beside {
+                beside.see(&entry)?;
+            }
+            fold(images, &entry);
         }
-        let at = images.next.before();
-        drop(images);
+        let at = held.images.next.before();
+        drop(held);
         if frame.is_some() {
             self.note(at);
         }

@@ -5,7 +5,7 @@
 //! milliseconds. Where there is no constant counter, the system's clock is read each time.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time for frames.
 ///
@@ -135,6 +135,41 @@ impl CounterClock {
     }
 }
 
+/// Measures short times for the price of reading the processor's counter: some ten nanoseconds.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    constant: bool,
+    began: (Instant, u64),
+}
+
+impl Stopwatch {
+    pub(crate) fn new() -> Self {
+        Self { constant: counter::is_constant(), began: (Instant::now(), counter::read()) }
+    }
+
+    /// A moment, in ticks.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        if self.constant { counter::read() } else { self.elapsed() }
+    }
+
+    /// How long so many ticks are.
+    #[cold]
+    pub(crate) fn duration(&self, ticks: u64) -> Duration {
+        let all = if self.constant {
+            counter::read().wrapping_sub(self.began.1).max(1)
+        } else {
+            return Duration::from_nanos(ticks);
+        };
+        let nanos = u128::from(ticks) * u128::from(self.elapsed()) / u128::from(all);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod counter {
     use core::arch::x86_64::{__cpuid, _rdtsc};
@@ -167,6 +202,18 @@ mod counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A stopwatch is no faster and not much slower than the system's.
+    #[test]
+    fn does_a_stopwatch_measure_time() {
+        let watch = Stopwatch::new();
+        let (began, ticks) = (Instant::now(), watch.now());
+        std::thread::sleep(Duration::from_millis(20));
+        let measured = watch.now().wrapping_sub(ticks);
+        let least = Duration::from_millis(19);
+        let measured = watch.duration(measured);
+        assert!(measured >= least && measured <= began.elapsed() * 2, "{measured:?}");
+    }
 
     /// The counter stays within a millisecond of the system's clock over many comparisons.
     #[test]

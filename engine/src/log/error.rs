@@ -202,6 +202,8 @@ pub enum AppendError {
     Metadata(MetadataTooLong),
     /// A cause, a correlation or an invalidated event that is not in the log yet.
     Unknown(Sequence),
+    /// The event cannot correct that one: why.
+    Correction(Sequence, CorrectionFault),
     /// The event's type stands in the log with another shape.
     Drift(SchemaDrift),
     /// The descriptions of all types would take more than an eighth of a segment.
@@ -250,6 +252,9 @@ impl fmt::Display for AppendError {
                     "event {sequence}, named as cause, correlation or correction, is not in the log"
                 )
             }
+            Self::Correction(target, fault) => {
+                write!(f, "event {target} cannot be corrected by this one: {fault}")
+            }
             Self::Drift(drift) => drift.fmt(f),
             Self::TypeTableFull => write!(
                 f,
@@ -286,11 +291,54 @@ impl std::error::Error for AppendError {
         match self {
             Self::Stream(error) => Some(error),
             Self::Metadata(error) => Some(error),
+            Self::Correction(_, fault) => Some(fault),
             Self::Drift(error) => Some(error),
             Self::NoSpace(error)
             | Self::Prepare(error)
             | Self::Poisoned(error)
             | Self::NotDurable(error) => Some(&error.source),
+            _ => None,
+        }
+    }
+}
+
+/// Why an event cannot be corrected by another one.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CorrectionFault {
+    /// It belongs to no stream, so nobody would come across the correction: append a new fact.
+    NoStream,
+    /// It belongs to this stream, and the correction does not: the correction must belong to all
+    /// streams of the event.
+    OtherStream(Option<StreamKey>),
+    /// It was corrected already, by this event: correct that one.
+    Already(Sequence),
+    /// It, or what its stream has had since, cannot be read: it was lost, or retention has dropped
+    /// it.
+    Read(Arc<SeekError>),
+    /// What stands beside it, or beside what its stream has had since, cannot be read.
+    Items(ItemFault),
+}
+
+impl fmt::Display for CorrectionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStream => write!(f, "it belongs to no stream"),
+            Self::OtherStream(Some(stream)) => {
+                write!(f, "it belongs to stream {stream}: append the correction to that one too")
+            }
+            Self::OtherStream(None) => write!(f, "it belongs to another stream"),
+            Self::Already(by) => write!(f, "event {by} corrects it already: correct that one"),
+            Self::Read(error) => error.fmt(f),
+            Self::Items(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CorrectionFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read(error) => Some(error),
             _ => None,
         }
     }

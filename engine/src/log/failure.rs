@@ -27,3 +27,13 @@ pub struct InstanceSuspended {
     /// Why.
     pub cause: String,
 }
+
+/// A snapshot that was to be taken by itself was not: a restart takes longer than it should.
+#[factlog_codec::event(name = "$snapshot-failed", version = 1, engine, crate = factlog_codec)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotFailed {
+    /// The event up to which it was to be.
+    pub event: u64,
+    /// Why.
+    pub cause: String,
+}

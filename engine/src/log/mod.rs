@@ -23,6 +23,7 @@
 //! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
 //! - `salvage`: what can be got out of a damaged log
+//! - `postings`, `conversation`: what has come of an event, as a tree of causes
 //! - `retention`: whole segments from the front are dropped
 //! - `wait_durable`: waiting until events are durable
 //! - `submit`: many producers, and the thread that writes for them
@@ -33,6 +34,7 @@ mod backup;
 mod claim;
 mod clock;
 mod conductor;
+mod conversation;
 mod cursor;
 mod demand;
 mod disk;
@@ -52,6 +54,7 @@ mod models;
 mod named;
 mod open;
 mod options;
+mod postings;
 mod recovery;
 mod registry;
 mod report;
@@ -75,21 +78,24 @@ mod wait_durable;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
+pub(crate) use clock::Stopwatch;
 pub use clock::{Clock, SystemClock};
+pub use conversation::{Caused, Conversation};
 pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
 pub use cursor::{
-    Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
-    Waited,
+    Batch, Corrections, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory,
+    WaitStrategy, Waited,
 };
 pub(crate) use disk::SnapshotFile;
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::{CommitAlign, Durability, Witness};
 pub use error::{
-    AccessError, AppendError, OpenError, OptionError, ReadError, RetainError, SeekError, SyncError,
+    AccessError, AppendError, CorrectionFault, OpenError, OptionError, ReadError, RetainError,
+    SeekError, SyncError,
 };
-pub use failure::{CommandFailed, InstanceSuspended};
+pub use failure::{CommandFailed, InstanceSuspended, SnapshotFailed};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
 pub(crate) use map::StillFile;
@@ -107,6 +113,7 @@ pub use schema::{SchemaChange, SchemaError, check_schema};
 pub use scrub::{
     Remedy, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop,
 };
+pub(crate) use snapshots::{Kept, LEFT_OUT_NAME, LOST};
 pub use stats::Stats;
 pub use submit::{
     Answer, Draft, Drafts, Producer, Refusal, Refused, SubmitError, ThreadOptions, WriterThread,

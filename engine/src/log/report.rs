@@ -232,7 +232,8 @@ pub struct Retained {
     pub dropped: u32,
     /// The oldest event that is left, or the next one to come.
     pub oldest: Sequence,
-    /// What would have gone as well, were it not held: the sequence from which on it is.
+    /// What would have gone as well, were it not held (by a cursor, a snapshot, an engine): the
+    /// sequence from which on it is.
     pub held: Option<Sequence>,
     /// Files that could not be removed, and why. They are no part of the log any more, and are
     /// removed when it is opened the next time.

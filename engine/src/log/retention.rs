@@ -13,8 +13,10 @@ use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{Catalog, Place, Position, SegOpen, SegmentId, Sequence, Walk};
 
 use super::clock::{Clock, SystemClock};
+use super::cursor::Log;
 use super::disk::{
     SegmentBytes, archive_file, install_catalog, prepare_catalog, read_catalog, read_segment,
+    remove_postings_below,
 };
 use super::error::{ReadError, RetainError};
 use super::fault::{IoError, ItemFault};
@@ -22,6 +24,7 @@ use super::recovery::Replay;
 use super::report::Retained;
 use super::segment::Segment;
 use super::shared::Shared;
+use super::snapshots::needed;
 use crate::sync::{Arc, PoisonError};
 
 /// How much of a log is to be kept, and what becomes of the rest.
@@ -30,6 +33,10 @@ use crate::sync::{Arc, PoisonError};
 /// every [`Cursor`](crate::Cursor) holds what it has not read yet, and every registered
 /// [`NamedCursor`](crate::NamedCursor) what is not saved as processed, and the event before. (Those of one stream do not:
 /// they get an error that says what the oldest event is.)
+///
+/// The newest [snapshot](crate::Snapshots) that can be read holds what follows it, and everything if
+/// it leaves out instances that are suspended. An [`Engine`](crate::Engine) holds what it needs to
+/// start again from any of the snapshots that it keeps, and everything as long as it has taken none.
 #[derive(Debug, Clone)]
 pub struct Retention {
     keep: Keep,
@@ -123,6 +130,14 @@ fn ended_before(time: u64, opened: &[u64], now: u64) -> usize {
     (0..times.len()).take_while(|at| ended(*at).is_some_and(|at| *at < time)).count()
 }
 
+impl Log {
+    /// Drops what `retention` does not keep. Only who owns the writer, or who knows that it is
+    /// owned.
+    pub(crate) fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        retain(self.shared(), retention)
+    }
+}
+
 /// Drops what `retention` does not keep.
 pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, RetainError> {
     if shared.fork.is_child() {
@@ -135,6 +150,13 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     // Only what is sealed and durable may go.
     let durable = shared.frontier.durable().segment(shared.bits);
     let mut target = retention.first_kept(shared).min(durable);
+    if target > before
+        && let Some((position, next)) = needed(shared)
+        && position.segment(shared.bits) < target
+    {
+        target = position.segment(shared.bits);
+        retained.held = Some(next);
+    }
     let io = |action| {
         move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
     };
@@ -189,6 +211,9 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         }
     }
     let segments = shared.directory.segments();
+    if let Err(error) = remove_postings_below(&shared.directory, target) {
+        retained.left.push((segments.clone(), error.to_string()));
+    }
     if let Err(error) = disk.sync_directory(&segments) {
         retained.left.push((segments, error.to_string()));
     }

@@ -2,15 +2,19 @@
 
 use std::io;
 
-use factlog_codec::{CursorPlace, Sequence, SnapshotHeader};
+use factlog_codec::layout::FIRST_FRAME;
+use factlog_codec::{
+    Block, CursorPlace, Position, SectionBlock, Sections, Sequence, SnapshotHeader,
+};
 
-use super::cursor::Log;
+use super::cursor::{Hold, Log};
 use super::disk::{
     SnapshotFile, list_snapshots, open_snapshot, remove_snapshot, remove_unfinished,
 };
 use super::error::ReadError;
 use super::map::StillFile;
 use super::named::{Standing, place_before, standing};
+use super::shared::Shared;
 
 impl Log {
     /// The place of somebody who has folded everything before `next`, and the time of the frame
@@ -49,8 +53,74 @@ impl Log {
         remove_snapshot(&self.shared().directory, sequence)
     }
 
+    /// Holds what has to be folded after a snapshot of that place; without one, all that is left.
+    pub(crate) fn keep_after(&self, place: Option<&CursorPlace>) -> Kept {
+        let shared = self.shared();
+        let oldest =
+            || (Position::new(shared.holds.floor(), FIRST_FRAME, shared.bits), shared.oldest());
+        let (position, next) = place.map_or_else(oldest, |place| (place.position, place.next));
+        // It was found to be in order by the one who would drop it.
+        Kept(Hold::take(shared, position, next))
+    }
+
     /// Removes snapshots that were begun and not finished. Only who owns the writer.
     pub(crate) fn remove_unfinished_snapshots(&self) -> io::Result<()> {
         remove_unfinished(&self.shared().directory)
     }
+}
+
+/// What is held so that a program can start from a snapshot and what follows it.
+#[derive(Debug)]
+pub(crate) struct Kept(Option<Hold>);
+
+impl Kept {
+    /// Holds what follows a later snapshot, and no more what is before.
+    pub(crate) fn go_on(&self, place: &CursorPlace) {
+        if let Some(hold) = &self.0 {
+            hold.go_on(place.position, place.next);
+        }
+    }
+}
+
+/// Section of instances that a snapshot does not have, since they were suspended.
+pub(crate) const LEFT_OUT_NAME: &str = "$left-out";
+/// What stands beside one whose beginning is gone anyway.
+pub(crate) const LOST: &[u8] = &[1];
+
+/// What the newest snapshot of this log that can be read still needs: where it begins, and the next
+/// event. A snapshot that leaves out instances which can be folded needs all that is left.
+pub(super) fn needed(shared: &Shared) -> Option<(Position, Sequence)> {
+    let listed = list_snapshots(&shared.directory).ok()?;
+    listed.into_iter().find_map(|sequence| needed_by(shared, sequence))
+}
+
+fn needed_by(shared: &Shared, sequence: Sequence) -> Option<(Position, Sequence)> {
+    let (file, len) = open_snapshot(&shared.directory, sequence).ok()?;
+    let file = StillFile::map(&file, len).ok()?;
+    let bytes = file.bytes();
+    let header = SnapshotHeader::decode(bytes, bytes.len() as u64).ok()?;
+    let place = header.place;
+    let in_order = matches!(standing(shared, &place), Ok(Standing::InOrder));
+    if place.sequence != sequence || !in_order {
+        return None;
+    }
+    let index = header.index(bytes).ok()?;
+    for (number, section) in (0..).zip(Sections::new(index)) {
+        let section = section.ok()?;
+        if section.name != LEFT_OUT_NAME {
+            continue;
+        }
+        let lacks = |block: &SectionBlock<'_>| {
+            let block = Block::verify(bytes, (block.offset, block.len), number, sequence);
+            // Of what cannot be read nobody knows.
+            block.map_or(true, |block| {
+                (0..block.len()).any(|at| block.entry(at).map_or(true, |one| one.value != LOST))
+            })
+        };
+        if section.blocks.iter().any(lacks) {
+            let first = Position::new(shared.holds.floor(), FIRST_FRAME, shared.bits);
+            return Some((first, shared.oldest()));
+        }
+    }
+    Some((place.position, place.next))
 }

@@ -1,7 +1,10 @@
 //! Does a snapshot with what follows it give the same state as the whole log?
 
 mod faulty;
+mod kept;
 mod purse;
+mod replicas;
+mod told;
 
 use std::fs;
 use std::path::Path;

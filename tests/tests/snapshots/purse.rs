@@ -145,7 +145,8 @@ pub(crate) fn pay(
 
 /// All states, folded by a thread that knows no snapshot.
 pub(crate) fn cold(engine: &Engine) -> BTreeMap<u64, Purse> {
-    let replica = Replica::of(engine.log()).state::<Purse>().start().expect("a replica");
+    let replica =
+        Replica::of(engine.log()).state::<Purse>().whole_log().start().expect("a replica");
     let end = engine.log().visible().0;
     replica.at_least(end, Duration::from_secs(60)).expect("in time");
     let mut all = BTreeMap::new();

@@ -4,16 +4,18 @@
 //! or of other states is passed over, and said to be so; the state is the same.
 //!
 //! - `stored`: how the instances of a kind of state are stored
-//! - `record`: what is handed from the thread that decides to the one that writes
+//! - `record`: what is handed from the thread that has the images to the one that writes
 //! - `taking`: the instances of one kind, as they were when a snapshot was begun
 //! - `file`: a snapshot that is there: mapped, and looked into
 //! - `find`: the newest one that will do
 //! - `write`: from records to a file
 //! - `ladder`: which ones are kept
+//! - `policy`: when they are taken, and what somebody began with
 
 mod file;
 mod find;
 mod ladder;
+mod policy;
 mod record;
 mod stored;
 mod taking;
@@ -23,8 +25,9 @@ pub(crate) use file::{Base, Snapshot};
 pub(crate) use find::find;
 pub use find::{PassedOver, PassedOverReason};
 pub(crate) use ladder::Ladder;
+pub use policy::{Restart, Snapshots};
 pub(crate) use record::{LEFT_OUT, Records};
 pub use stored::StoredState;
 pub(crate) use taking::Taking;
-pub(crate) use write::{Job, LEFT_OUT_NAME, Piece, SectionOf, write};
+pub(crate) use write::{Job, Piece, SectionOf, write};
 pub use write::{SnapshotTaken, SnapshotTrouble};

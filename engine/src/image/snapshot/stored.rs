@@ -55,7 +55,12 @@ impl<S> StoredState<S> {
         space: &'a mut Vec<u128>,
         scratch: &mut Scratch,
     ) -> Option<&'a [u8]> {
-        let len = encode_growing(space, MOST, |out| (self.store)(state, out, scratch)).ok()?;
+        let store = |out: &mut [u8]| {
+            // Lists of what is no plain number need some bytes beside it for each element.
+            scratch.grow(out.len().saturating_mul(4).min(MOST_SCRATCH));
+            (self.store)(state, out, scratch)
+        };
+        let len = encode_growing(space, MOST, store).ok()?;
         let bytes: &[u8] = bytemuck::cast_slice(space);
         bytes.get(..len)
     }
@@ -67,3 +72,5 @@ impl<S> StoredState<S> {
 
 /// Most bytes of one state.
 const MOST: usize = 1 << 28;
+/// Most bytes of working space for one: of the address space, not of memory before it is used.
+const MOST_SCRATCH: usize = 1 << 30;

@@ -14,9 +14,9 @@ use factlog_codec::{
 use super::file::Base;
 use super::ladder::Ladder;
 use super::record::{LEFT_OUT, Record, Records};
-use crate::log::{IoError, Log, ReadError, SnapshotFile, SyncError, Waited};
+use crate::log::{IoError, LEFT_OUT_NAME, LOST, Log, ReadError, SnapshotFile, SyncError, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
-use crate::sync::{Arc, mpsc};
+use crate::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -32,6 +32,9 @@ pub struct SnapshotTaken {
     pub bytes: u64,
     /// Instances in it.
     pub instances: u64,
+    /// Instances that are suspended, and so not in it: they are folded from the log at each start. As
+    /// long as there are any, retention leaves the whole log.
+    pub left_out: u64,
     /// How long it took.
     pub took: Duration,
     /// Older snapshots that were removed, since newer ones do in their place.
@@ -46,8 +49,8 @@ pub enum SnapshotTrouble {
     Io(Arc<IoError>),
     /// What is before it cannot be read.
     Read(Arc<ReadError>),
-    /// An instance of this kind cannot be stored: it takes more than 256 MiB, has lists of too many
-    /// elements (some hundred thousand that are no plain numbers), or is nested too deeply.
+    /// An instance of this kind cannot be stored: it takes more than 256 MiB, or is nested too
+    /// deeply.
     TooLarge(&'static str),
     /// Instances stand in the snapshot before it only, and that is damaged: their kind. Remove it, and
     /// start anew.
@@ -56,6 +59,9 @@ pub enum SnapshotTrouble {
     NotDurable(Arc<SyncError>),
     /// Instances of this kind cannot be stored: see [`State::STORED`](crate::State::STORED).
     NotStored(&'static str),
+    /// The replica does not know idempotency keys, so no engine could begin with it: take it from
+    /// one that was made by [`Client::replica`](crate::Client::replica).
+    NoKeys,
     /// There is no event yet.
     Nothing,
     /// One is being taken already.
@@ -73,8 +79,8 @@ impl fmt::Display for SnapshotTrouble {
             Self::Read(error) => write!(f, "the log cannot be read: {error}"),
             Self::TooLarge(kind) => write!(
                 f,
-                "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, has lists of \
-                 too many elements, or is nested too deeply"
+                "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, or is nested \
+                 too deeply"
             ),
             Self::Damaged(kind, error) => write!(
                 f,
@@ -85,6 +91,11 @@ impl fmt::Display for SnapshotTrouble {
             Self::NotStored(kind) => {
                 write!(f, "instances of `{kind}` cannot be stored: set `STORED` in its `State`")
             }
+            Self::NoKeys => write!(
+                f,
+                "this replica knows no idempotency keys, so no engine could begin with its \
+                 snapshots: make it with `Client::replica`"
+            ),
             Self::Nothing => write!(f, "there is no event yet"),
             Self::Busy => write!(f, "a snapshot is being taken already"),
             Self::Ended => write!(f, "the engine ended meanwhile, or its state was folded anew"),
@@ -130,7 +141,7 @@ pub(crate) struct Job {
 }
 
 /// Writes it, and puts it into place once its event is durable.
-pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
+pub(crate) fn write(job: Job, pen: &Mutex<()>) -> Result<SnapshotTaken, SnapshotTrouble> {
     let began = Instant::now();
     let Job { log, place, ts, sections, records, rate, ladder, ended } = job;
     // Until everything was handed over, or the engine has ended.
@@ -142,6 +153,7 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
             Err(_) => return Err(SnapshotTrouble::Ended),
         }
     }
+    let _pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
     let sequence = place.sequence;
     let path = log.directory().join("snapshots");
     let trouble =
@@ -161,7 +173,7 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
     let instances = out.instances;
     index.section(LEFT_OUT_NAME, 0);
     let left_out = out.left_out(sections.len() as u16, &sections, &pieces, &mut index);
-    left_out.map_err(|stop| match stop {
+    let left_out = left_out.map_err(|stop| match stop {
         Stop::Io(source) => trouble(source),
         Stop::Ended | Stop::Damaged(_) => SnapshotTrouble::Ended,
     })?;
@@ -194,11 +206,8 @@ pub(crate) fn write(job: Job) -> Result<SnapshotTaken, SnapshotTrouble> {
             removed.push(surplus);
         }
     }
-    Ok(SnapshotTaken { sequence, bytes, instances, took: began.elapsed(), removed })
+    Ok(SnapshotTaken { sequence, bytes, instances, left_out, took: began.elapsed(), removed })
 }
-
-/// The section of those that were left out: name of their kind, a zero, key.
-pub(crate) const LEFT_OUT_NAME: &str = "$left-out";
 
 enum Stop {
     Io(io::Error),
@@ -294,29 +303,31 @@ impl Out<'_> {
         self.finish(blocks)
     }
 
-    /// The section of those that were left out.
+    /// The section of those that were left out: name of their kind, a zero, key. How many of them can
+    /// be folded from what the log has.
     fn left_out(
         &mut self,
         number: u16,
         sections: &[SectionOf],
         pieces: &[Records],
         index: &mut IndexBuilder,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
         let mut named: Vec<_> = sorted(pieces, LEFT_OUT)
             .into_iter()
             .filter_map(|record| {
                 let (section, key) = record.key.split_first_chunk()?;
                 let section = sections.get(usize::from(u16::from_be_bytes(*section)))?;
                 let name = [section.name.as_bytes(), &[0], key].concat();
-                Some((name, record.version))
+                Some((name, record.version, record.value))
             })
             .collect();
         named.sort_unstable();
         let mut blocks = Blocks::new(number, index);
-        for (key, version) in &named {
-            self.put(&mut blocks, SnapshotEntry { key, version: *version, value: &[] })?;
+        for (key, version, value) in &named {
+            self.put(&mut blocks, SnapshotEntry { key, version: *version, value })?;
         }
-        self.finish(blocks)
+        self.finish(blocks)?;
+        Ok(named.iter().filter(|(_, _, value)| *value != LOST).count() as u64)
     }
 
     fn put(&mut self, blocks: &mut Blocks<'_>, entry: SnapshotEntry<'_>) -> Result<(), Stop> {

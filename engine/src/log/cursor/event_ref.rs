@@ -159,6 +159,16 @@ impl<'a> EventRef<'a> {
         self.extensions.correlation()
     }
 
+    /// The root of the conversation that an event caused by it belongs to: its own root, or itself
+    /// where it has none.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn conversation(&self) -> Result<Sequence, ExtensionError> {
+        Ok(self.correlation()?.unwrap_or(self.sequence))
+    }
+
     /// The earlier event that it corrects.
     ///
     /// # Errors

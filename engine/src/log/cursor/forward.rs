@@ -75,7 +75,12 @@ struct Found {
 }
 
 impl Cursor {
-    pub(super) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
+    /// The segment that it is in.
+    pub(in crate::log) fn segment(&self) -> factlog_codec::SegmentId {
+        self.segment.id()
+    }
+
+    pub(in crate::log) fn place(shared: &Arc<Shared>, start: Start) -> Result<Self, SeekError> {
         // Retention may take the place before it is held. Then there is a new floor to look at.
         for attempt in 0..TRIES {
             match Self::try_place(shared, start) {

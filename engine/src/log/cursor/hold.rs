@@ -32,6 +32,11 @@ impl Hold {
         Some(Self { shared: Arc::clone(shared), id })
     }
 
+    /// The same, for holders outside of this folder.
+    pub(in crate::log) fn go_on(&self, position: Position, next: Sequence) {
+        self.advance(position, next);
+    }
+
     /// Lets go of what is before `position`.
     #[inline]
     pub(super) fn advance(&self, position: Position, next: Sequence) {

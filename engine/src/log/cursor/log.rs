@@ -5,6 +5,7 @@ use std::path::Path;
 use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamNumber, StreamVersion};
 
+use super::corrections::Corrections;
 use super::forward::Cursor;
 use super::start::Start;
 use super::stream::{StreamCursor, StreamHistory};
@@ -51,6 +52,43 @@ impl Log {
     /// The events of one stream as of now, the newest first.
     pub fn stream_backwards(&self, stream: &StreamKey) -> StreamHistory {
         StreamHistory::new(&self.shared, stream)
+    }
+
+    /// Which events of a stream were corrected, and by which: by going through the stream once, from
+    /// its end to what retention has left of it. Memory for each correction, none for the others.
+    ///
+    /// ```
+    /// # use factlog::{Expected, Meta, Options, StreamKey};
+    /// # #[factlog::event(name = "price-set", version = 1)]
+    /// # pub struct PriceSet { pub cents: u64 }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut writer = Options::new().open(directory.path())?;
+    /// let price = StreamKey::new("price", 7_u64)?;
+    /// let of = || Meta::new().stream(&price, Expected::Any);
+    /// let wrong = writer.append_with(&PriceSet { cents: 10 }, of())?;
+    /// let right = writer.append_with(&PriceSet { cents: 12 }, of().invalidates(wrong))?;
+    ///
+    /// let corrections = writer.log().corrections(&price)?;
+    /// assert_eq!(corrections.of(wrong), Some(right));
+    /// assert_eq!(corrections.of(right), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot be read.
+    pub fn corrections(&self, stream: &StreamKey) -> Result<Corrections, ReadError> {
+        let mut history = self.stream_backwards(stream);
+        loop {
+            match history.next_marked() {
+                Ok(Some(_)) => {}
+                // What is farther back is gone, and needs no marks.
+                Ok(None) | Err(ReadError::BehindFloor(_)) => return Ok(history.into_corrections()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Version of a stream's last visible event; [`StreamVersion::NONE`] if it has none.

@@ -2,6 +2,7 @@
 //!
 //! - `start`: where a cursor begins
 //! - `log`: the handle that cursors are made from
+//! - `corrections`: which events of a stream were corrected
 //! - `event_ref`: one event, borrowed from the mapping
 //! - `entry`: whatever else stands in a frame, for the floors above
 //! - `forward`: everything from a place on, as it comes
@@ -10,6 +11,7 @@
 //! - `strategy`, `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
 
+mod corrections;
 mod entry;
 mod event_ref;
 mod forward;
@@ -21,9 +23,11 @@ mod strategy;
 mod stream;
 mod waiting;
 
+pub use corrections::Corrections;
 pub(crate) use entry::Entry;
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor};
+pub(in crate::log) use frames::Pin;
 pub(in crate::log) use hold::Hold;
 pub use log::Log;
 pub use start::Start;

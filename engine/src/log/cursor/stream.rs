@@ -5,9 +5,10 @@
 //! memory it takes is bounded, however long the stream.
 
 use factlog_codec::{
-    Frame, ItemKind, Items, Link, Place, Position, StreamKey, StreamNumber, StreamVersion,
+    Frame, ItemKind, Items, Link, Place, Position, Sequence, StreamKey, StreamNumber, StreamVersion,
 };
 
+use super::corrections::Corrections;
 use super::event_ref::EventRef;
 use super::frames::Pin;
 use crate::log::error::ReadError;
@@ -237,13 +238,14 @@ impl StreamCursor {
 pub struct StreamHistory {
     finder: Finder,
     spot: Option<Spot>,
+    corrections: Corrections,
 }
 
 impl StreamHistory {
-    pub(super) fn new(shared: &Arc<Shared>, name: &StreamKey) -> Self {
+    pub(in crate::log) fn new(shared: &Arc<Shared>, name: &StreamKey) -> Self {
         let mut finder = Finder::new(shared, name);
         let spot = finder.head();
-        Self { finder, spot }
+        Self { finder, spot, corrections: Corrections::default() }
     }
 
     /// The event before the last one given, if there is one.
@@ -256,5 +258,25 @@ impl StreamHistory {
         let found = self.finder.find(spot)?;
         self.spot = previous(found.link);
         Ok(Some(found.event))
+    }
+
+    /// What it has come across.
+    pub(super) fn into_corrections(self) -> Corrections {
+        self.corrections
+    }
+
+    /// The same, and which later event of the stream corrects it, if one does (that stands in the
+    /// stream as of now).
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or not what stands beside it.
+    pub fn next_marked(&mut self) -> Result<Option<(EventRef<'_>, Option<Sequence>)>, ReadError> {
+        let Some(spot) = self.spot else { return Ok(None) };
+        let place = Place::of(spot.frame, self.finder.shared.bits);
+        let found = self.finder.find(spot)?;
+        let by = self.corrections.note(&found.event, place)?;
+        self.spot = previous(found.link);
+        Ok(Some((found.event, by)))
     }
 }

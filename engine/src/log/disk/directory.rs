@@ -60,6 +60,11 @@ impl Directory {
         self.segments().join(format!("{:010}.streams", id.get()))
     }
 
+    /// The index of a segment by correlation.
+    pub(crate) fn postings(&self, id: SegmentId) -> PathBuf {
+        self.segments().join(format!("{:010}.idx", id.get()))
+    }
+
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
@@ -126,10 +131,19 @@ impl Directory {
 
     /// The segments behind which a stream table stands, in order.
     pub(crate) fn list_tables(&self) -> io::Result<Vec<SegmentId>> {
+        self.list_beside(".streams")
+    }
+
+    /// The segments that have an index by correlation, in order.
+    pub(crate) fn list_postings(&self) -> io::Result<Vec<SegmentId>> {
+        self.list_beside(".idx")
+    }
+
+    fn list_beside(&self, suffix: &str) -> io::Result<Vec<SegmentId>> {
         let mut tables = Vec::new();
         for entry in fs::read_dir(self.segments())? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| number_before(name, ".streams"));
+            let number = name.to_str().and_then(|name| number_before(name, suffix));
             tables.extend(number.map(SegmentId::new));
         }
         tables.sort_unstable();

@@ -8,6 +8,7 @@
 //! - `segment_file`: preparing a segment, reading one whole
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
 //! - `table_file`: the streams as of the end of a segment
+//! - `postings_file`: which frames of a segment have events of which conversation
 //! - `cursor_file`: a named cursor's file, with its two slots
 //! - `snapshot_file`: memory images
 //! - `archive`: another name for a file, or a copy
@@ -21,6 +22,7 @@ mod filesystem;
 mod lock;
 mod manifest_file;
 mod observe;
+mod postings_file;
 mod segment_file;
 mod snapshot_file;
 mod table_file;
@@ -38,6 +40,7 @@ pub(super) use lock::{Lock, LockError};
 pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
 pub use observe::{DiskObserver, DiskOperation};
+pub(super) use postings_file::{PostingsFile, remove_postings_below, write_postings};
 pub(super) use segment_file::{
     SegmentBytes, create_prepared, move_prepared, read_file, read_segment,
 };

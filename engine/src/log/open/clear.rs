@@ -3,7 +3,8 @@
 use factlog_codec::{Manifest, SegmentHeader, SegmentId};
 
 use crate::log::disk::{
-    Directory, has_other_names, move_prepared, open_regular, remove_tables_below,
+    Directory, has_other_names, move_prepared, open_regular, remove_postings_below,
+    remove_tables_below,
 };
 use crate::log::error::OpenError;
 use crate::log::fault::IoError;
@@ -85,6 +86,7 @@ pub(super) fn remove_below(
         directory.io().remove(&path).map_err(|source| IoError::new("remove", path, source))?;
     }
     remove_tables_below(directory, floor)
-        .map_err(|source| IoError::new("remove stream tables in", directory.segments(), source))?;
+        .and_then(|()| remove_postings_below(directory, floor))
+        .map_err(|source| IoError::new("remove tables in", directory.segments(), source))?;
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! An event and what it has beside its payload, owned, so that it can go to another thread.
 
-use factlog_codec::types::Encode;
-use factlog_codec::{Sequence, StreamKey};
+use std::num::NonZeroU64;
 
+use factlog_codec::types::Encode;
+use factlog_codec::{ExtensionError, Sequence, StreamKey};
+
+use crate::log::cursor::EventRef;
 use crate::log::error::AppendError;
 use crate::log::writer::{Expected, Meta, Transaction};
 
@@ -15,13 +18,16 @@ pub struct Draft<E> {
     stream: Option<(StreamKey, Expected)>,
     cause: Option<Sequence>,
     correlation: Option<Sequence>,
-    metadata: Vec<u8>,
+    /// One more than the sequence: a draft is moved from hand to hand, so it is kept small.
+    invalidates: Option<NonZeroU64>,
+    metadata: Option<Box<[u8]>>,
 }
 
 impl<E> Draft<E> {
     /// The event alone.
     pub const fn new(event: E) -> Self {
-        Self { event, stream: None, cause: None, correlation: None, metadata: Vec::new() }
+        let (cause, correlation, invalidates) = (None, None, None);
+        Self { event, stream: None, cause, correlation, invalidates, metadata: None }
     }
 
     /// The event belongs to `stream`, which must be at the expected version.
@@ -45,15 +51,32 @@ impl<E> Draft<E> {
         self
     }
 
+    /// The event was caused by that one, and belongs to its conversation.
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
+    }
+
+    /// The event corrects an earlier one: as [`Meta::invalidates`].
+    #[must_use]
+    pub const fn invalidates(mut self, sequence: Sequence) -> Self {
+        // What saturates is in no log, either way.
+        self.invalidates = NonZeroU64::new(sequence.get().saturating_add(1));
+        self
+    }
+
     /// Bytes of the application.
     #[must_use]
     pub fn metadata(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.metadata = bytes.into();
+        self.metadata = Some(bytes.into().into_boxed_slice());
         self
     }
 
     fn meta(&self) -> Meta<'_> {
-        let mut meta = Meta::new().metadata(&self.metadata);
+        let mut meta = Meta::new().metadata(self.metadata.as_deref().unwrap_or(&[]));
         if let Some((stream, expected)) = &self.stream {
             meta = meta.stream(stream, *expected);
         }
@@ -62,6 +85,9 @@ impl<E> Draft<E> {
         }
         if let Some(correlation) = self.correlation {
             meta = meta.correlation(correlation);
+        }
+        if let Some(target) = self.invalidates {
+            meta = meta.invalidates(Sequence::new(target.get() - 1));
         }
         meta
     }

@@ -1,7 +1,9 @@
 //! What an event has beside its payload.
 
 use factlog_codec::layout::{FRAME_HEADER, ITEM_HEADER, MAX_CATEGORY, MAX_KEY, align_up};
-use factlog_codec::{Sequence, StreamKey, StreamNumber, StreamVersion};
+use factlog_codec::{ExtensionError, Sequence, StreamKey, StreamNumber, StreamVersion};
+
+use crate::log::cursor::EventRef;
 
 /// The version that a stream must be at for an event to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,8 +82,12 @@ impl<'a> Meta<'a> {
         self
     }
 
-    /// The event corrects an earlier one: a link, which no reader follows by itself. What was
-    /// corrected stays in the log.
+    /// The event corrects an earlier one, which must belong to a stream, must not have been corrected
+    /// yet, and to all streams of which this one must belong too. It is a link, which no reader
+    /// follows by itself: what was corrected stays in the log, and is marked in
+    /// [`Log::corrections`](crate::Log::corrections).
+    ///
+    /// To check that costs reading what the stream has had since.
     #[must_use]
     pub const fn invalidates(mut self, sequence: Sequence) -> Self {
         self.invalidates = Some(sequence);
@@ -93,6 +99,15 @@ impl<'a> Meta<'a> {
     pub const fn cause(mut self, sequence: Sequence) -> Self {
         self.cause = Some(sequence);
         self
+    }
+
+    /// The event was caused by that one, and belongs to its conversation.
+    ///
+    /// # Errors
+    ///
+    /// What stands beside that event cannot be read.
+    pub fn caused_by(self, event: &EventRef<'_>) -> Result<Self, ExtensionError> {
+        Ok(self.cause(event.sequence()).correlation(event.conversation()?))
     }
 
     /// The event at the root of the conversation.

@@ -9,6 +9,7 @@
 //! - here: the owner of it all, rollover, sync, close
 
 pub(in crate::log) mod active;
+mod correction;
 mod mark;
 mod meta;
 mod parts;

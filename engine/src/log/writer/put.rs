@@ -63,6 +63,9 @@ impl Transaction<'_> {
                 metadata,
                 ..EventExtensions::default()
             };
+            if let Some(target) = invalidates {
+                self.check_correction(target, stream, &found)?;
+            }
             extensions_len = found.encoded_len().map_err(AppendError::Metadata)?;
             extensions = Some(found);
         }

@@ -79,6 +79,13 @@ impl Stage {
         self.by_name.get(name).copied()
     }
 
+    /// The name of a stream that is new in this transaction.
+    pub(super) fn new_stream(&self, number: StreamNumber) -> Option<&StreamKey> {
+        let known = (self.heads.len() - self.new_streams.len()) as u64;
+        let index = number.get().checked_sub(known + 1)?;
+        self.new_streams.get(usize::try_from(index).ok()?)
+    }
+
     /// Gives a new stream its number.
     pub(in crate::log) fn add_stream(&mut self, name: &StreamKey) -> StreamNumber {
         let number = StreamNumber::new(self.heads.len() as u64 + 1);
