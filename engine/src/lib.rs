@@ -69,8 +69,9 @@ pub use factlog_codec::{
     versions, vocabulary,
 };
 pub use image::{
-    Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
-    ReplicaError, SnapshotTaken, SnapshotTrouble, State, StoredState, Suspension, SuspensionCause,
+    Basis, InstanceKey, IntoKey, NoStateHash, PassedOver, PassedOverReason, Replica,
+    ReplicaBuilder, ReplicaError, SnapshotTaken, SnapshotTrouble, State, StateHash, StateHashError,
+    StoredState, Suspension, SuspensionCause,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

@@ -71,6 +71,11 @@ impl Images {
         self.kinds.get_mut(usize::from(kind))?.as_any_mut().downcast_mut()
     }
 
+    /// All kinds, in the order in which they were added.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &dyn Kind> {
+        self.kinds.iter().map(|kind| &**kind)
+    }
+
     /// The types that all kinds know.
     pub(crate) fn types(&self) -> Vec<&'static EventType> {
         self.kinds.iter().flat_map(|kind| kind.types()).collect()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use factlog_codec::types::{EventType, TypeKey, UpcastError, Upcasts, Vocabulary};
+use factlog_codec::types::{EventType, Scratch, TypeKey, UpcastError, Upcasts, Vocabulary};
 use factlog_codec::{Key, Sequence, StreamNumber, StreamVersion};
 use hashbrown::HashTable;
 
@@ -242,6 +242,19 @@ impl<S: State> Instances<S> {
 }
 
 impl<S: State> Instances<S> {
+    /// Folds one event, of today's version or of an earlier one.
+    #[inline]
+    pub(crate) fn fold_any(
+        state: &mut S,
+        event: Folded<'_>,
+        upcasts: &mut Upcasts,
+    ) -> Result<(), SuspensionCause> {
+        match Self::fold(state, event) {
+            Err(SuspensionCause::Unknown { .. }) => Self::fold_earlier(state, event, upcasts),
+            folded => folded,
+        }
+    }
+
     /// Folds an event of an earlier version, as the newer ones that it becomes.
     #[cold]
     #[inline(never)]
@@ -274,6 +287,17 @@ fn panicked(panic: Box<dyn Any + Send>) -> SuspensionCause {
 const AT_ONCE: u32 = 256;
 /// Bytes of records that are handed over together.
 const PIECE: usize = 1 << 20;
+
+/// An instance as it would stand in a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Archived<'a> {
+    /// The archive of its state.
+    Stored(&'a [u8]),
+    /// Its events could not all be folded: there is no state to speak of.
+    Suspended,
+    /// It cannot be stored: too large, or nested too deeply.
+    Unstorable,
+}
 
 /// Instances of one kind, whatever they are.
 pub(crate) trait Kind: Any + Send + Sync {
@@ -333,6 +357,14 @@ pub(crate) trait Kind: Any + Send + Sync {
 
     /// All suspended instances.
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)>;
+
+    /// All instances that are here and have events: each key as keys are ordered, and where it is. In
+    /// no order.
+    fn keys(&self) -> Vec<(Vec<u8>, u32)>;
+
+    /// An instance as it would stand in a snapshot, in `space`.
+    fn archive<'a>(&self, at: u32, space: &'a mut Vec<u128>, scratch: &mut Scratch)
+    -> Archived<'a>;
 
     /// Forgets all of them.
     fn clear(&mut self);
@@ -435,10 +467,7 @@ impl<S: State> Kind for Instances<S> {
             let again = event.version <= instance.version;
             return if again { Ok(()) } else { Err(SuspensionCause::HistoryDropped) };
         }
-        let mut folded = Self::fold(&mut instance.state, event);
-        if let Err(SuspensionCause::Unknown { .. }) = folded {
-            folded = Self::fold_earlier(&mut instance.state, event, &mut self.upcasts);
-        }
+        let folded = Self::fold_any(&mut instance.state, event, &mut self.upcasts);
         if folded.is_ok() {
             instance.version = event.version;
         }
@@ -497,6 +526,28 @@ impl<S: State> Kind for Instances<S> {
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)> {
         let with = |(at, suspension): (&u32, &Suspension)| (self.stream(*at), suspension.clone());
         self.suspended.iter().map(with).collect()
+    }
+
+    fn keys(&self) -> Vec<(Vec<u8>, u32)> {
+        let all = self.all.iter().zip(0..);
+        let all = all.filter(|(one, _)| one.version != StreamVersion::NONE || one.suspended);
+        all.map(|(one, at)| (ordered(&one.key), at)).collect()
+    }
+
+    fn archive<'a>(
+        &self,
+        at: u32,
+        space: &'a mut Vec<u128>,
+        scratch: &mut Scratch,
+    ) -> Archived<'a> {
+        match (self.get(at), S::STORED) {
+            (Some(one), _) if one.suspended => Archived::Suspended,
+            (Some(one), Some(stored)) => match stored.store(&one.state, space, scratch) {
+                Some(archive) => Archived::Stored(archive),
+                None => Archived::Unstorable,
+            },
+            _ => Archived::Unstorable,
+        }
     }
 
     fn clear(&mut self) {

@@ -5,14 +5,18 @@
 //! - `instances`: the instances of one kind of state
 //! - `images`: all kinds together, and which events go to which instance
 //! - `fold`: from the log to the images
+//! - `ordered`: the instances of a kind in the order of their keys
+//! - `hash`: hashes of states
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
 //! - `replica`: an image on a thread of its own, which follows the log
 
 mod basis;
 mod fold;
+mod hash;
 mod images;
 mod instances;
+mod ordered;
 mod replica;
 mod snapshot;
 mod state;
@@ -20,6 +24,7 @@ mod suspension;
 
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
+pub use hash::{NoStateHash, StateHash, StateHashError};
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};

@@ -40,6 +40,11 @@ impl<S: Stored> StoredState<S> {
 }
 
 impl<S> StoredState<S> {
+    /// The version of what `evolve` makes of events.
+    pub(crate) const fn logic(&self) -> u32 {
+        self.logic
+    }
+
     /// Tells what is stored from what another program has stored.
     pub(crate) fn fingerprint(&self) -> u64 {
         // FNV-1a (Fowler, Noll, Vo), over the version behind the shape.

@@ -1,0 +1,89 @@
+//! The instances of one kind in the order of their keys, wherever they stand: in memory, or in the
+//! snapshot that the image began with.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use factlog_codec::types::Scratch;
+use factlog_codec::{BlockError, StreamVersion};
+
+use super::instances::{Archived, Kind};
+use super::snapshot::Base;
+
+/// One instance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct One<'a> {
+    /// Its key, in the form in which keys are ordered.
+    pub(crate) key: &'a [u8],
+    /// That of the last event that was folded.
+    pub(crate) version: StreamVersion,
+    pub(crate) state: Archived<'a>,
+}
+
+/// Gives them, one after the other. What it costs in memory: the keys of those that are loaded, and
+/// the archive of one.
+pub(crate) struct Ordered<'a> {
+    kind: &'a dyn Kind,
+    loaded: Peekable<IntoIter<(Vec<u8>, u32)>>,
+    base: Option<&'a Base>,
+    /// The next entry of the base: block, number in it.
+    next: (usize, usize),
+    /// The one that is given.
+    key: Vec<u8>,
+    space: Vec<u128>,
+    scratch: Scratch,
+}
+
+impl<'a> Ordered<'a> {
+    pub(crate) fn of(kind: &'a dyn Kind) -> Self {
+        let mut loaded = kind.keys();
+        loaded.sort_unstable();
+        Self {
+            kind,
+            loaded: loaded.into_iter().peekable(),
+            base: kind.base(),
+            next: (0, 0),
+            key: Vec::new(),
+            space: Vec::new(),
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// The next one.
+    pub(crate) fn next(&mut self) -> Result<Option<One<'_>>, BlockError> {
+        loop {
+            let Some(base) = self.base else { return Ok(self.from_memory()) };
+            let (block, number) = self.next;
+            if block >= base.blocks() {
+                self.base = None;
+                continue;
+            }
+            let entries = base.block(block)?;
+            if number >= entries.len() {
+                self.next = (block + 1, 0);
+                continue;
+            }
+            let entry = entries.entry(number)?;
+            let order = self.loaded.peek().map(|(key, _)| key.as_slice().cmp(entry.key));
+            match order {
+                Some(Ordering::Less) => return Ok(self.from_memory()),
+                // What was loaded is newer.
+                Some(Ordering::Equal) => self.next = (block, number + 1),
+                _ => {
+                    self.next = (block, number + 1);
+                    let state = Archived::Stored(entry.value);
+                    return Ok(Some(One { key: entry.key, version: entry.version, state }));
+                }
+            }
+        }
+    }
+
+    fn from_memory(&mut self) -> Option<One<'_>> {
+        let (key, at) = self.loaded.next()?;
+        self.key = key;
+        let version = self.kind.version(at);
+        let state = self.kind.archive(at, &mut self.space, &mut self.scratch);
+        Some(One { key: &self.key, version, state })
+    }
+}
