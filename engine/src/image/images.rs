@@ -34,6 +34,8 @@ pub(crate) struct Images {
     routes: Vec<Route>,
     /// Everything before this is folded.
     pub(crate) next: Sequence,
+    /// Nothing behind this is ever folded: it is an image of the past.
+    pub(crate) until: Option<Sequence>,
     /// The snapshot that it began with, and its log.
     base: Option<(Arc<Snapshot>, Log)>,
     /// The kind of which a snapshot is being taken.
@@ -318,6 +320,19 @@ impl Images {
         let kind = self.kinds.get_mut(usize::from(kind))?;
         kind.reset(at);
         Some((kind.stream(at), kind.rewind(at)))
+    }
+
+    /// Makes an instance what an archive of its state says, or as if it had no event yet; whether the
+    /// archive can be read.
+    pub(crate) fn restore(&mut self, route: Route, stored: Option<(&[u8], StreamVersion)>) -> bool {
+        let Route::To { kind, at } = route else { return false };
+        self.kinds.get_mut(usize::from(kind)).is_some_and(|kind| kind.restore(at, stored))
+    }
+
+    /// The key that a route leads to: kind and instance.
+    pub(crate) fn kind_at(&self, route: Route) -> Option<&'static str> {
+        let Route::To { kind, .. } = route else { return None };
+        self.kinds.get(usize::from(kind)).map(|kind| kind.name())
     }
 
     /// Makes an instance as if it had no event yet; its stream.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use factlog_codec::types::{EventType, Scratch, TypeKey, UpcastError, Upcasts, Vocabulary};
+use factlog_codec::types::{
+    Description, EventType, Scratch, TypeKey, UpcastError, Upcasts, Vocabulary,
+};
 use factlog_codec::{Key, Sequence, StreamNumber, StreamVersion};
 use hashbrown::HashTable;
 
@@ -316,6 +318,9 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// Tells what is stored from what another program has stored; `None` if nothing can be.
     fn fingerprint(&self) -> Option<u64>;
 
+    /// What is stored looks like this; `None` if nothing says so.
+    fn description(&self) -> Option<Description>;
+
     /// Begins with the instances of a snapshot.
     fn set_base(&mut self, base: Option<Base>);
 
@@ -342,6 +347,10 @@ pub(crate) trait Kind: Any + Send + Sync {
 
     /// Makes it as it stands in the snapshot, if it stands there; the version that it is at.
     fn rewind(&mut self, at: u32) -> StreamVersion;
+
+    /// Makes it what an archive of its state says, or as if it had no event yet; whether the archive
+    /// can be read.
+    fn restore(&mut self, at: u32, stored: Option<(&[u8], StreamVersion)>) -> bool;
 
     /// The stream of an instance.
     fn stream(&self, at: u32) -> StreamNumber;
@@ -404,6 +413,10 @@ impl<S: State> Kind for Instances<S> {
 
     fn fingerprint(&self) -> Option<u64> {
         S::STORED.map(|stored| stored.fingerprint())
+    }
+
+    fn description(&self) -> Option<Description> {
+        S::STORED.and_then(|stored| stored.description())
     }
 
     fn set_base(&mut self, base: Option<Base>) {
@@ -503,6 +516,15 @@ impl<S: State> Kind for Instances<S> {
             (one.state, one.version) = (state, entry.version);
         }
         one.version
+    }
+
+    fn restore(&mut self, at: u32, stored: Option<(&[u8], StreamVersion)>) -> bool {
+        self.reset(at);
+        let Some((archive, version)) = stored else { return true };
+        let state = S::STORED.and_then(|stored| stored.restore(archive).ok());
+        let (Some(one), Some(state)) = (self.all.get_mut(at as usize), state) else { return false };
+        (one.state, one.version) = (state, version);
+        true
     }
 
     fn stream(&self, at: u32) -> StreamNumber {

@@ -7,6 +7,8 @@
 //! - `fold`: from the log to the images
 //! - `ordered`: the instances of a kind in the order of their keys
 //! - `hash`: hashes of states
+//! - `history`: time travel: how things were, what has changed, and why
+//! - `patch`: what differs between states, and between images
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
 //! - `replica`: an image on a thread of its own, which follows the log
@@ -14,9 +16,11 @@
 mod basis;
 mod fold;
 mod hash;
+mod history;
 mod images;
 mod instances;
 mod ordered;
+mod patch;
 mod replica;
 mod snapshot;
 mod state;
@@ -25,8 +29,13 @@ mod suspension;
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
 pub use hash::{NoStateHash, StateHash, StateHashError};
+pub use history::{
+    AsOf, History, HistoryBuilder, HistoryCounts, HistoryError, Moment, Past, PastImage, Step,
+    Stepper, TurningPoint,
+};
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
+pub use patch::{Change, DiffError, InstanceDiff, Patch, Presence};
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
 pub(crate) use snapshot::{
     Base, Job, Ladder, Piece, Records, SectionOf, Snapshot, find as find_snapshot,

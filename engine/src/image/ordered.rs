@@ -6,10 +6,11 @@ use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use factlog_codec::types::Scratch;
-use factlog_codec::{BlockError, StreamVersion};
+use factlog_codec::{BlockError, Key, SnapshotEntry, StreamVersion};
 
-use super::instances::{Archived, Kind};
+use super::instances::{Archived, Instances, Kind};
 use super::snapshot::Base;
+use super::state::{InstanceKey, State};
 
 /// One instance.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,40 @@ pub(crate) struct One<'a> {
     /// That of the last event that was folded.
     pub(crate) version: StreamVersion,
     pub(crate) state: Archived<'a>,
+}
+
+/// Looks at all instances of a kind that have events and are not suspended, in the order of their keys.
+/// Those that stand in a snapshot only are read from there. What cannot be read is told.
+pub(crate) fn for_each<S: State>(
+    all: &Instances<S>,
+    mut look: impl FnMut(&S::Key, &S),
+) -> Result<(), BlockError> {
+    let mut order = Ordered::of(all);
+    loop {
+        // By memory where it stands there: nothing is stored for that.
+        match order.take()? {
+            None => return Ok(()),
+            Some(Taken::Loaded(at)) => {
+                if let Some(one) = all.get(at).filter(|one| !one.suspended) {
+                    look(&one.key, &one.state);
+                }
+            }
+            Some(Taken::Stored(entry)) => {
+                let key = Key::from_ordered(entry.key).and_then(|key| S::Key::from_key(&key));
+                let state = S::STORED.and_then(|stored| stored.restore(entry.value).ok());
+                match (key, state) {
+                    (Some(key), Some(state)) => look(&key, &state),
+                    _ => return Err(BlockError::Entry),
+                }
+            }
+        }
+    }
+}
+
+/// Where the next one stands.
+enum Taken<'a> {
+    Loaded(u32),
+    Stored(SnapshotEntry<'a>),
 }
 
 /// Gives them, one after the other. What it costs in memory: the keys of those that are loaded, and
@@ -52,6 +87,21 @@ impl<'a> Ordered<'a> {
 
     /// The next one.
     pub(crate) fn next(&mut self) -> Result<Option<One<'_>>, BlockError> {
+        match self.take()? {
+            None => Ok(None),
+            Some(Taken::Stored(SnapshotEntry { key, version, value })) => {
+                Ok(Some(One { key, version, state: Archived::Stored(value) }))
+            }
+            Some(Taken::Loaded(at)) => {
+                let version = self.kind.version(at);
+                let state = self.kind.archive(at, &mut self.space, &mut self.scratch);
+                Ok(Some(One { key: &self.key, version, state }))
+            }
+        }
+    }
+
+    /// Where it stands.
+    fn take(&mut self) -> Result<Option<Taken<'a>>, BlockError> {
         loop {
             let Some(base) = self.base else { return Ok(self.from_memory()) };
             let (block, number) = self.next;
@@ -72,18 +122,15 @@ impl<'a> Ordered<'a> {
                 Some(Ordering::Equal) => self.next = (block, number + 1),
                 _ => {
                     self.next = (block, number + 1);
-                    let state = Archived::Stored(entry.value);
-                    return Ok(Some(One { key: entry.key, version: entry.version, state }));
+                    return Ok(Some(Taken::Stored(entry)));
                 }
             }
         }
     }
 
-    fn from_memory(&mut self) -> Option<One<'_>> {
+    fn from_memory(&mut self) -> Option<Taken<'a>> {
         let (key, at) = self.loaded.next()?;
         self.key = key;
-        let version = self.kind.version(at);
-        let state = self.kind.archive(at, &mut self.space, &mut self.scratch);
-        Some(One { key: &self.key, version, state })
+        Some(Taken::Loaded(at))
     }
 }

@@ -76,13 +76,13 @@ mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
 pub use clock::{Clock, SystemClock};
-pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
 pub use cursor::{
     Batch, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory, WaitStrategy,
     Waited,
 };
+pub(crate) use cursor::{Bound, Entry, Maps, Reached, Settled, Trail};
 pub(crate) use disk::SnapshotFile;
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::{CommitAlign, Durability, Witness};

@@ -9,7 +9,10 @@
 //! - `frames`: seeking, and looking at single frames
 //! - `strategy`, `waiting`: until more comes, as a thread or as a task
 //! - `stream`: the events of one stream, forwards and backwards
+//! - `bound`: how far somebody reads who wants to know how things were
+//! - `trail`: where the events of a stream stand, kept for the next question
 
+mod bound;
 mod entry;
 mod event_ref;
 mod forward;
@@ -19,8 +22,10 @@ mod log;
 mod start;
 mod strategy;
 mod stream;
+mod trail;
 mod waiting;
 
+pub(crate) use bound::{Bound, Settled};
 pub(crate) use entry::Entry;
 pub use event_ref::EventRef;
 pub use forward::{Batch, Cursor};
@@ -29,6 +34,7 @@ pub use log::Log;
 pub use start::Start;
 pub use strategy::{WaitStrategy, Waited};
 pub use stream::{StreamCursor, StreamHistory};
+pub(crate) use trail::{Maps, Reached, Trail};
 #[cfg(feature = "futures")]
 pub use waiting::EventStream;
 pub use waiting::Readable;

@@ -20,17 +20,17 @@ const STRETCH: usize = 4096;
 
 /// Where an event of a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spot {
-    version: StreamVersion,
-    frame: Position,
+pub(super) struct Spot {
+    pub(super) version: StreamVersion,
+    pub(super) frame: Position,
     /// Index among the events of the frame; unknown for the stream's last event.
-    index: Option<u16>,
+    pub(super) index: Option<u16>,
 }
 
 /// An event of a stream, found in its frame.
-struct FoundEvent<'a> {
-    event: EventRef<'a>,
-    link: Link,
+pub(super) struct FoundEvent<'a> {
+    pub(super) event: EventRef<'a>,
+    pub(super) link: Link,
 }
 
 /// What a cursor over one stream needs to find events.
@@ -87,7 +87,7 @@ impl Finder {
 }
 
 /// Where `link` leads.
-fn previous(link: Link) -> Option<Spot> {
+pub(super) fn previous(link: Link) -> Option<Spot> {
     let version = link.version.previous();
     (version != StreamVersion::NONE && link.previous != Position::ZERO).then_some(Spot {
         version,
@@ -97,7 +97,7 @@ fn previous(link: Link) -> Option<Spot> {
 }
 
 /// The event in `frame` that is `spot` of the stream.
-fn event_at<'a>(
+pub(super) fn event_at<'a>(
     shared: &'a Shared,
     frame: &Frame<'a>,
     number: StreamNumber,
