@@ -103,7 +103,7 @@ impl<'a> Ordered<'a> {
     /// Where it stands.
     fn take(&mut self) -> Result<Option<Taken<'a>>, BlockError> {
         loop {
-            let Some(base) = self.base else { return Ok(self.from_memory()) };
+            let Some(base) = self.base else { return Ok(self.next_loaded()) };
             let (block, number) = self.next;
             if block >= base.blocks() {
                 self.base = None;
@@ -117,7 +117,7 @@ impl<'a> Ordered<'a> {
             let entry = entries.entry(number)?;
             let order = self.loaded.peek().map(|(key, _)| key.as_slice().cmp(entry.key));
             match order {
-                Some(Ordering::Less) => return Ok(self.from_memory()),
+                Some(Ordering::Less) => return Ok(self.next_loaded()),
                 // What was loaded is newer.
                 Some(Ordering::Equal) => self.next = (block, number + 1),
                 _ => {
@@ -128,7 +128,7 @@ impl<'a> Ordered<'a> {
         }
     }
 
-    fn from_memory(&mut self) -> Option<Taken<'a>> {
+    fn next_loaded(&mut self) -> Option<Taken<'a>> {
         let (key, at) = self.loaded.next()?;
         self.key = key;
         Some(Taken::Loaded(at))

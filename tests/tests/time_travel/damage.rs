@@ -10,7 +10,7 @@ use factlog::{
 use factlog_tests::{Random, scratch};
 
 use crate::world::{
-    ACCOUNTS, Account, AccountEvent, AccountEventView, DoIt, Owner, Steps, history, open, work,
+    ACCOUNTS, Account, AccountEvent, AccountEventView, Owner, Rename, Steps, history, open, work,
 };
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -115,11 +115,11 @@ fn is_the_past_todays_logic_on_the_facts_of_then() {
     assert_eq!(history.passed_over().len(), 1);
 }
 
-/// Deposits that fill several segments of 4 MiB, for one account.
-fn fill(engine: &Engine, count: u32) {
-    let command = DoIt { deposits: 400, cents: 1, to: 0 };
+/// Names that fill several segments of 4 MiB, for one owner.
+fn fill(engine: &Engine, count: u64) {
     for _ in 0..count {
-        engine.command::<Account>(50_u64, command.clone()).call().expect("accepted");
+        let name = "n".repeat(20_000);
+        engine.command::<Owner>("long", Rename { name }).call().expect("accepted");
     }
 }
 
@@ -142,9 +142,9 @@ fn is_what_retention_has_dropped_told_unless_a_snapshot_has_it() {
     let engine = open(directory.path(), &clock);
     let mut random = Random::new(9);
     work(&engine, &clock, &mut random, 100);
-    fill(&engine, 300);
+    fill(&engine, 700);
     let taken = engine.snapshot().expect("taken").sequence;
-    fill(&engine, 100);
+    fill(&engine, 200);
     let writer = reopened(engine, directory.path());
     let log = writer.log();
     let end = log.visible().0;
@@ -160,7 +160,7 @@ fn is_what_retention_has_dropped_told_unless_a_snapshot_has_it() {
     assert_eq!(states(&mut history, end), early);
     let image = history.as_of(end).expect("an image");
     assert_eq!((image.snapshot(), image.state_hash()), (Some(taken), hash));
-    let filled = history.state::<Account>(50_u64, taken.after(10)).expect("a state");
+    let filled = history.state::<Owner>("long", taken.after(10)).expect("a state");
     assert_eq!((filled.folded, filled.snapshot), (10, Some(taken)));
     // Before it, and behind the floor: nobody knows any more.
     for gone in [Sequence::FIRST, oldest.before().before()] {
@@ -175,20 +175,20 @@ fn is_what_retention_has_dropped_told_unless_a_snapshot_has_it() {
     nothing.for_each::<Account>(|key, _| panic!("{key}")).expect("held");
     // Between floor and snapshot: what began before is not known, and said so.
     let between = Sequence::new(u64::midpoint(oldest.get(), taken.get()));
-    let one = history.state::<Account>(50_u64, between);
+    let one = history.state::<Owner>("long", between);
     let dropped = |error: &HistoryError| matches!(error, HistoryError::Suspended(why) if why.cause == SuspensionCause::HistoryDropped);
     assert!(one.as_ref().is_err_and(dropped), "{one:?}");
     let mut image = history.as_of(between).expect("an image");
-    let one = image.with::<Account, _>(50_u64, Account::clone);
+    let one = image.with::<Owner, _>("long", Owner::clone);
     assert!(one.as_ref().is_err_and(dropped), "{one:?}");
-    let why = history.why::<Account>(50_u64, |account| account.cents > 70_000);
+    let why = history.why::<Owner>("long", |owner| owner.changes > 70);
     assert!(why.as_ref().is_err_and(dropped), "{why:?}");
     // What holds ever after is found all the same, if it was not so in the snapshot.
-    let why = history.why_monotone::<Account>(50_u64, |account| account.cents > 100 * 400);
-    assert!(why.is_err() || why.is_ok_and(|why| why.is_some()));
-    let late = filled.state.cents;
-    let why = history.why_monotone::<Account>(50_u64, |account| account.cents >= late);
+    let late = filled.state.changes;
+    let why = history.why_monotone::<Owner>("long", |owner| owner.changes >= late);
     assert_eq!(why.expect("readable").expect("an event").sequence, taken.after(10));
+    let why = history.why_monotone::<Owner>("long", |owner| owner.changes >= 1);
+    assert!(why.as_ref().is_err_and(dropped), "{why:?}");
     let mut stepper = history.stepper(taken.after(3)).expect("a stepper");
     let _ = stepper.break_when_back(|step, _| step.sequence == oldest).expect("readable");
     assert_eq!(stepper.backwards().expect("readable"), None);
@@ -205,7 +205,7 @@ fn is_a_snapshot_of_no_use_once_retention_has_passed_it() {
     let engine = open(directory.path(), &clock);
     fill(&engine, 20);
     let taken = engine.snapshot().expect("taken").sequence;
-    fill(&engine, 400);
+    fill(&engine, 800);
     let writer = reopened(engine, directory.path());
     let log = writer.log();
     let end = log.visible().0;
@@ -213,7 +213,7 @@ fn is_a_snapshot_of_no_use_once_retention_has_passed_it() {
     assert_eq!(history.as_of(Moment::Now).expect("an image").snapshot(), Some(taken));
     let oldest = drop_before(&writer, end);
     assert!(oldest > taken.after(1), "{oldest} {taken}");
-    let one = history.state::<Account>(50_u64, end);
+    let one = history.state::<Owner>("long", end);
     assert!(
         matches!(&one, Err(HistoryError::Suspended(why)) if why.cause == SuspensionCause::HistoryDropped),
         "{one:?}"

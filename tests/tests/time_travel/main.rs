@@ -4,6 +4,7 @@
 
 mod changes;
 mod damage;
+mod long;
 mod points;
 mod steps;
 mod why;

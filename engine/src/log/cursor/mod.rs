@@ -8,6 +8,7 @@
 //! - `hold`: what a reader holds against retention
 //! - `frames`: seeking, and looking at single frames
 //! - `strategy`, `waiting`: until more comes, as a thread or as a task
+//! - `located`: where an event of a stream stands in its frame
 //! - `stream`: the events of one stream, forwards and backwards
 //! - `bound`: how far somebody reads who wants to know how things were
 //! - `trail`: where the events of a stream stand, kept for the next question
@@ -18,6 +19,7 @@ mod event_ref;
 mod forward;
 mod frames;
 mod hold;
+mod located;
 mod log;
 mod start;
 mod strategy;

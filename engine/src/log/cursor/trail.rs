@@ -9,13 +9,12 @@ use std::collections::HashMap;
 
 use factlog_codec::layout::FRAME_HEADER;
 use factlog_codec::types::TypeKey;
-use factlog_codec::{Place, Position, SegmentId, Sequence, StreamKey, StreamNumber, StreamVersion};
+use factlog_codec::{Place, SegmentId, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::bound::Bound;
+use super::located::{Known, Located, Spot, previous};
 use super::log::Log;
-use super::stream::{Spot, event_at, previous};
 use crate::log::error::ReadError;
-use crate::log::fault::ItemFault;
 use crate::log::map::Mapping;
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
@@ -169,16 +168,28 @@ impl Trail {
         (after, bound): (StreamVersion, Bound),
         read: &mut u64,
     ) -> Result<Reached, ReadError> {
-        let mut walk = Walk { shared: log.shared(), number: self.number, maps, stream, read };
-        if !self.reaches_up(log, bound) {
+        let shared = log.shared();
+        let mut walk = Walk { shared, number: self.number, maps, stream, read, frame: None };
+        let far = self.is_far(log, bound);
+        if far {
+            self.steps.clear();
+        }
+        let mut begun = far || !self.reaches_up(log, bound);
+        if begun {
             self.begin(&mut walk, log, (after, bound))?;
         }
         while self.lowest() > after.next() {
             let Some(spot) = self.below else { break };
-            if self.steps.len() >= WINDOW {
+            if self.steps.len() < WINDOW {
+                self.take(&mut walk, spot)?;
+            } else if begun {
                 return Ok(Reached::TooMany);
+            } else {
+                // What is kept is of another time.
+                begun = true;
+                self.steps.clear();
+                self.begin(&mut walk, log, (after, bound))?;
             }
-            self.take(&mut walk, spot)?;
         }
         let admits = |step: &Step| bound.admits(step.sequence, step.ts);
         let begin = self.steps.partition_point(|step| !admits(step));
@@ -203,6 +214,22 @@ impl Trail {
         }
     }
 
+    /// Whether a mark is nearer to the bound than anything that it has, which is all too new.
+    fn is_far(&self, log: &Log, bound: Bound) -> bool {
+        let newer = self.steps.last().is_some_and(|step| !bound.admits(step.sequence, step.ts));
+        let is_long = || log.shared().streams.head(self.number).0.get() >= WINDOW as u64 / 2;
+        newer
+            && is_long()
+            && self.mark_above(bound).is_some_and(|spot| spot.version < self.lowest())
+    }
+
+    /// The nearest mark that is not within the bound.
+    fn mark_above(&self, bound: Bound) -> Option<Spot> {
+        let newer = |mark: &Mark| !bound.admits(mark.sequence, mark.ts);
+        let at = self.marks.partition_point(newer).checked_sub(1)?;
+        self.marks.get(at).map(|mark| mark.spot)
+    }
+
     /// Begins at the top: at the last event, or at a mark that is not within the bound.
     fn begin(
         &mut self,
@@ -215,16 +242,13 @@ impl Trail {
             return Ok(());
         }
         let head = Spot { version, frame, index: None };
+        // All of a short stream is kept, and of a long one what has come since, if that is little.
         let known = if self.steps.is_empty() { after } else { self.top };
-        let further = version.get().saturating_sub(known.get());
-        if further < WINDOW as u64 / 2 && self.steps.len() < WINDOW / 2 {
+        let few = !self.steps.is_empty() && version.get().saturating_sub(known.get()) < MARK;
+        if version.get() < WINDOW as u64 / 2 || (few && self.steps.len() < WINDOW / 2) {
             return self.extend(walk, head, known);
         }
-        let known = self.marks.first().map_or(StreamVersion::NONE, |mark| mark.spot.version);
-        self.mark_down_to(walk, head, known.max(after))?;
-        let newer = |mark: &Mark| !bound.admits(mark.sequence, mark.ts);
-        let from = self.marks.partition_point(newer).checked_sub(1);
-        let mut spot = from.and_then(|at| self.marks.get(at)).map_or(head, |mark| mark.spot);
+        let mut spot = self.mark_above(bound).unwrap_or(head);
         // Back to the first event that is within: only the one behind it is kept of these.
         self.steps.clear();
         loop {
@@ -253,6 +277,7 @@ impl Trail {
         let mut spot = Some(head);
         while let Some(at) = spot.filter(|at| at.version > known) {
             let (step, before) = walk.look(at)?;
+            self.mark(&step, at);
             newer.push(step);
             spot = before;
         }
@@ -265,38 +290,24 @@ impl Trail {
         Ok(())
     }
 
-    /// Marks events, from the last one back to what is marked already, or needs none.
-    fn mark_down_to(
-        &mut self,
-        walk: &mut Walk<'_>,
-        head: Spot,
-        known: StreamVersion,
-    ) -> Result<(), ReadError> {
-        let mut newer = Vec::new();
-        let mut spot = Some(head);
-        while let Some(at) = spot.filter(|at| at.version > known) {
-            let (Step { sequence, ts, .. }, before) = walk.look(at)?;
-            if at.version.get().is_multiple_of(MARK) {
-                newer.push(Mark { sequence, ts, spot: at });
-            }
-            spot = before;
-        }
-        newer.append(&mut self.marks);
-        self.marks = newer;
-        Ok(())
-    }
-
     /// Takes the event at `spot`, which is the one before the last that it has.
     fn take(&mut self, walk: &mut Walk<'_>, spot: Spot) -> Result<(), ReadError> {
         let (step, before) = walk.look(spot)?;
-        let deepest =
-            self.marks.last().map_or(StreamVersion::new(u64::MAX), |mark| mark.spot.version);
-        if spot.version.get().is_multiple_of(MARK) && spot.version < deepest {
-            self.marks.push(Mark { sequence: step.sequence, ts: step.ts, spot });
-        }
+        self.mark(&step, spot);
         self.steps.push(step);
         self.below = before;
         Ok(())
+    }
+
+    /// Marks an event, if it is one of those that are.
+    fn mark(&mut self, step: &Step, spot: Spot) {
+        if !spot.version.get().is_multiple_of(MARK) {
+            return;
+        }
+        let at = self.marks.partition_point(|mark| mark.spot.version > spot.version);
+        if self.marks.get(at).is_none_or(|mark| mark.spot.version != spot.version) {
+            self.marks.insert(at, Mark { sequence: step.sequence, ts: step.ts, spot });
+        }
     }
 }
 
@@ -307,12 +318,14 @@ struct Walk<'a> {
     maps: &'a mut Maps,
     stream: &'a StreamKey,
     read: &'a mut u64,
+    /// The frame that was looked at last: events of one stream often stand together.
+    frame: Option<Known>,
 }
 
 impl Walk<'_> {
     /// The event at `spot`, and where the one before it is.
     fn look(&mut self, spot: Spot) -> Result<(Step, Option<Spot>), ReadError> {
-        let Self { shared, number, maps, stream, read } = self;
+        let Self { shared, number, maps, stream, read, frame } = self;
         **read += 1;
         let bits = shared.bits;
         let id = spot.frame.segment(bits);
@@ -322,25 +335,35 @@ impl Walk<'_> {
         let (segment, mapping) = maps.get(shared, id)?;
         let offset = spot.frame.offset(bits);
         let bytes = segment.frozen(mapping, visible).get(offset as usize..).unwrap_or(&[]);
-        let frame = super::frames::verified(segment, offset, bytes)?;
-        let found = event_at(shared, &frame, *number, spot);
-        let found = found.map_err(|fault: ItemFault| ReadError::Items(place, fault))?;
-        let found = found.ok_or_else(|| ReadError::Link {
-            stream: (*stream).clone(),
-            version: spot.version,
-            place,
-        })?;
-        let payload = found.event.payload();
+        let known = match frame {
+            Some(known) if known.position == spot.frame => known,
+            other => {
+                let found = super::frames::verified(segment, offset, bytes)?;
+                let known = Known::of(spot.frame, &found, other.take());
+                other.insert(known.map_err(|fault| ReadError::Items(place, fault))?)
+            }
+        };
+        let body = bytes.get(FRAME_HEADER..).and_then(|body| body.get(..known.header.len as usize));
+        let body = body.unwrap_or(&[]);
+        let found = known.find(body, *number, spot);
+        let found = found.map_err(|fault| ReadError::Items(place, fault))?;
+        let Some(Located { item, index, link }) = found else {
+            return Err(ReadError::Link {
+                stream: (*stream).clone(),
+                version: spot.version,
+                place,
+            });
+        };
         // Both are parts of the same frame.
-        let inside = payload.as_ptr().addr().saturating_sub(frame.body.as_ptr().addr());
+        let inside = item.payload.as_ptr().addr().saturating_sub(body.as_ptr().addr());
         let step = Step {
-            sequence: found.event.sequence(),
-            ts: found.event.ts(),
+            sequence: known.header.sequence.after(index as u64),
+            ts: known.header.ts,
             segment: id,
             offset: offset + (FRAME_HEADER + inside) as u32,
-            len: payload.len() as u32,
-            of: found.event.header.type_number,
+            len: item.payload.len() as u32,
+            of: item.header.type_number,
         };
-        Ok((step, previous(found.link).filter(|spot| spot.frame != Position::ZERO)))
+        Ok((step, previous(link)))
     }
 }
