@@ -15,5 +15,8 @@ pub mod reading_state {}
 #[doc = include_str!("../guide/snapshots.md")]
 pub mod snapshots {}
 
+#[doc = include_str!("../guide/time_travel.md")]
+pub mod time_travel {}
+
 #[doc = include_str!("../guide/testing.md")]
 pub mod testing {}

@@ -69,9 +69,11 @@ pub use factlog_codec::{
     versions, vocabulary,
 };
 pub use image::{
-    Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
-    ReplicaError, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, State, StoredState,
-    Suspension, SuspensionCause,
+    AsOf, Basis, Change, DiffError, History, HistoryBuilder, HistoryCounts, HistoryError,
+    InstanceDiff, InstanceKey, IntoKey, Moment, NoStateHash, PassedOver, PassedOverReason, Past,
+    PastImage, Patch, Presence, Replica, ReplicaBuilder, ReplicaError, Restart, SnapshotTaken,
+    SnapshotTrouble, Snapshots, State, StateHash, StateHashError, Step, Stepper, StoredState,
+    Suspension, SuspensionCause, TurningPoint,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

@@ -35,6 +35,13 @@ pub trait Stored: Sized + 'static {
 
     /// Tells what is stored from other things: it changes with the shape of the type.
     fn fingerprint() -> u64;
+
+    /// What the stored bytes look like, if they are an archive that something describes: so that they
+    /// can be shown, and differences be told. Who implements this by hand and stores a list, say, gives
+    /// that list's.
+    fn description() -> Option<Description> {
+        None
+    }
 }
 
 impl<T> Stored for T
@@ -53,6 +60,10 @@ where
 
     fn fingerprint() -> u64 {
         Description::of::<T>().fingerprint()
+    }
+
+    fn description() -> Option<Description> {
+        Some(Description::of::<T>())
     }
 }
 

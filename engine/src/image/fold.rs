@@ -8,7 +8,7 @@ use super::suspension::{Suspension, SuspensionCause};
 use crate::log::{Entry, Log, LogType, ReadError, SeekError, Start};
 
 /// Suspends all instances whose beginnings retention has dropped: before anything is folded.
-pub(crate) fn suspend_dropped(images: &mut Images, log: &Log) -> Result<(), ReadError> {
+pub(super) fn suspend_dropped(images: &mut Images, log: &Log) -> Result<(), ReadError> {
     let first = log.first_whole_stream()?;
     for stream in (1..first.get()).map(StreamNumber::new) {
         let Some(name) = log.stream_key(stream) else { continue };
@@ -93,6 +93,7 @@ pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
             Ok(None) => return,
             // What is not folded yet comes by by itself.
             Ok(Some(event)) if event.sequence() >= images.next => return,
+            Ok(Some(event)) if images.until.is_some_and(|until| event.sequence() > until) => return,
             Ok(Some(event)) => {
                 let of = event.event_type();
                 let folded = Folded {

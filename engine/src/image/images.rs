@@ -34,6 +34,8 @@ pub(crate) struct Images {
     routes: Vec<Route>,
     /// Everything before this is folded.
     pub(crate) next: Sequence,
+    /// Nothing behind this is ever folded: it is an image of the past.
+    pub(crate) until: Option<Sequence>,
     /// The snapshot that it began with, and its log.
     base: Option<(Arc<Snapshot>, Log)>,
     /// The kind of which a snapshot is being taken.
@@ -69,6 +71,11 @@ impl Images {
     #[inline]
     pub(crate) fn get_mut<S: State>(&mut self, kind: u16) -> Option<&mut Instances<S>> {
         self.kinds.get_mut(usize::from(kind))?.as_any_mut().downcast_mut()
+    }
+
+    /// All kinds, in the order in which they were added.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &dyn Kind> {
+        self.kinds.iter().map(|kind| &**kind)
     }
 
     /// The types that all kinds know.
@@ -358,6 +365,19 @@ impl Images {
         if let (Some(snapshot), _) = find(log, &kinds, log.visible().0, |_| Ok(())) {
             self.begin_with(&snapshot, log);
         }
+    }
+
+    /// Makes an instance what an archive of its state says, or as if it had no event yet; whether the
+    /// archive can be read.
+    pub(crate) fn restore(&mut self, route: Route, stored: Option<(&[u8], StreamVersion)>) -> bool {
+        let Route::To { kind, at } = route else { return false };
+        self.kinds.get_mut(usize::from(kind)).is_some_and(|kind| kind.restore(at, stored))
+    }
+
+    /// The key that a route leads to: kind and instance.
+    pub(crate) fn kind_at(&self, route: Route) -> Option<&'static str> {
+        let Route::To { kind, .. } = route else { return None };
+        self.kinds.get(usize::from(kind)).map(|kind| kind.name())
     }
 
     /// Makes an instance as if it had no event yet; its stream.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use factlog_codec::types::{EventType, TypeKey, UpcastError, Upcasts, Vocabulary};
+use factlog_codec::types::{
+    Description, EventType, Scratch, TypeKey, UpcastError, Upcasts, Vocabulary,
+};
 use factlog_codec::{Key, Sequence, StreamNumber, StreamVersion};
 use hashbrown::HashTable;
 
@@ -243,6 +245,19 @@ impl<S: State> Instances<S> {
 }
 
 impl<S: State> Instances<S> {
+    /// Folds one event, of today's version or of an earlier one.
+    #[inline]
+    pub(crate) fn fold_any(
+        state: &mut S,
+        event: Folded<'_>,
+        upcasts: &mut Upcasts,
+    ) -> Result<(), SuspensionCause> {
+        match Self::fold(state, event) {
+            Err(SuspensionCause::Unknown { .. }) => Self::fold_earlier(state, event, upcasts),
+            folded => folded,
+        }
+    }
+
     /// Folds an event of an earlier version, as the newer ones that it becomes.
     #[cold]
     #[inline(never)]
@@ -276,6 +291,17 @@ const AT_ONCE: u32 = 256;
 /// Bytes of records that are handed over together.
 const PIECE: usize = 1 << 20;
 
+/// An instance as it would stand in a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Archived<'a> {
+    /// The archive of its state.
+    Stored(&'a [u8]),
+    /// Its events could not all be folded: there is no state to speak of.
+    Suspended,
+    /// It cannot be stored: too large, or nested too deeply.
+    Unstorable,
+}
+
 /// Instances of one kind, whatever they are.
 pub(crate) trait Kind: Any + Send + Sync {
     fn name(&self) -> &'static str;
@@ -295,6 +321,9 @@ pub(crate) trait Kind: Any + Send + Sync {
 
     /// Tells what is stored from what another program has stored; `None` if nothing can be.
     fn fingerprint(&self) -> Option<u64>;
+
+    /// What is stored looks like this; `None` if nothing says so.
+    fn description(&self) -> Option<Description>;
 
     /// Begins with the instances of a snapshot.
     fn set_base(&mut self, base: Option<Base>);
@@ -324,6 +353,10 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// stands there; the version that it is at.
     fn rewind(&mut self, at: u32, other: Option<&Base>) -> StreamVersion;
 
+    /// Makes it what an archive of its state says, or as if it had no event yet; whether the archive
+    /// can be read.
+    fn restore(&mut self, at: u32, stored: Option<(&[u8], StreamVersion)>) -> bool;
+
     /// The stream of an instance.
     fn stream(&self, at: u32) -> StreamNumber;
 
@@ -338,6 +371,14 @@ pub(crate) trait Kind: Any + Send + Sync {
 
     /// All suspended instances.
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)>;
+
+    /// All instances that are here and have events: each key as keys are ordered, and where it is. In
+    /// no order.
+    fn keys(&self) -> Vec<(Vec<u8>, u32)>;
+
+    /// An instance as it would stand in a snapshot, in `space`.
+    fn archive<'a>(&self, at: u32, space: &'a mut Vec<u128>, scratch: &mut Scratch)
+    -> Archived<'a>;
 
     /// Forgets all of them.
     fn clear(&mut self);
@@ -381,6 +422,10 @@ impl<S: State> Kind for Instances<S> {
 
     fn fingerprint(&self) -> Option<u64> {
         S::STORED.map(|stored| stored.fingerprint())
+    }
+
+    fn description(&self) -> Option<Description> {
+        S::STORED.and_then(|stored| stored.description())
     }
 
     fn set_base(&mut self, base: Option<Base>) {
@@ -444,10 +489,7 @@ impl<S: State> Kind for Instances<S> {
             let again = event.version <= instance.version;
             return if again { Ok(()) } else { Err(SuspensionCause::HistoryDropped) };
         }
-        let mut folded = Self::fold(&mut instance.state, event);
-        if let Err(SuspensionCause::Unknown { .. }) = folded {
-            folded = Self::fold_earlier(&mut instance.state, event, &mut self.upcasts);
-        }
+        let folded = Self::fold_any(&mut instance.state, event, &mut self.upcasts);
         if folded.is_ok() {
             instance.version = event.version;
         }
@@ -486,6 +528,15 @@ impl<S: State> Kind for Instances<S> {
         one.version
     }
 
+    fn restore(&mut self, at: u32, stored: Option<(&[u8], StreamVersion)>) -> bool {
+        self.reset(at);
+        let Some((archive, version)) = stored else { return true };
+        let state = S::STORED.and_then(|stored| stored.restore(archive).ok());
+        let (Some(one), Some(state)) = (self.all.get_mut(at as usize), state) else { return false };
+        (one.state, one.version) = (state, version);
+        true
+    }
+
     fn stream(&self, at: u32) -> StreamNumber {
         self.get(at).map_or(StreamNumber::NONE, |instance| instance.stream)
     }
@@ -507,6 +558,28 @@ impl<S: State> Kind for Instances<S> {
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)> {
         let with = |(at, suspension): (&u32, &Suspension)| (self.stream(*at), suspension.clone());
         self.suspended.iter().map(with).collect()
+    }
+
+    fn keys(&self) -> Vec<(Vec<u8>, u32)> {
+        let all = self.all.iter().zip(0..);
+        let all = all.filter(|(one, _)| one.version != StreamVersion::NONE || one.suspended);
+        all.map(|(one, at)| (ordered(&one.key), at)).collect()
+    }
+
+    fn archive<'a>(
+        &self,
+        at: u32,
+        space: &'a mut Vec<u128>,
+        scratch: &mut Scratch,
+    ) -> Archived<'a> {
+        match (self.get(at), S::STORED) {
+            (Some(one), _) if one.suspended => Archived::Suspended,
+            (Some(one), Some(stored)) => match stored.store(&one.state, space, scratch) {
+                Some(archive) => Archived::Stored(archive),
+                None => Archived::Unstorable,
+            },
+            _ => Archived::Unstorable,
+        }
     }
 
     fn clear(&mut self) {

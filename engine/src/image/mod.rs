@@ -5,6 +5,10 @@
 //! - `instances`: the instances of one kind of state
 //! - `images`: all kinds together, and which events go to which instance
 //! - `fold`: from the log to the images
+//! - `ordered`: the instances of a kind in the order of their keys
+//! - `hash`: hashes of states
+//! - `history`: time travel: how things were, what has changed, and why
+//! - `patch`: what differs between states, and between images
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
 //! - `taker`: the snapshot that is being taken
@@ -12,8 +16,12 @@
 
 mod basis;
 mod fold;
+mod hash;
+mod history;
 mod images;
 mod instances;
+mod ordered;
+mod patch;
 mod replica;
 mod snapshot;
 mod state;
@@ -22,8 +30,14 @@ mod taker;
 
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, refold};
+pub use hash::{NoStateHash, StateHash, StateHashError};
+pub use history::{
+    AsOf, History, HistoryBuilder, HistoryCounts, HistoryError, Moment, Past, PastImage, Step,
+    Stepper, TurningPoint,
+};
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
+pub use patch::{Change, DiffError, InstanceDiff, Patch, Presence};
 pub(crate) use replica::Taking as ReplicaTaking;
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
 pub(crate) use snapshot::{Base, Records, SectionOf, Snapshot, find as find_snapshot};

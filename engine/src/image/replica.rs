@@ -8,6 +8,7 @@ use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use super::basis::Basis;
 use super::fold::{fold, suspend_dropped};
+use super::hash::{StateHash, StateHashError};
 use super::images::Images;
 use super::instances::Unseen;
 use super::snapshot::{
@@ -362,6 +363,16 @@ impl Replica {
         let kind = kind.ok_or(ReplicaError::NoKind(S::NAME))?;
         kind.iter().for_each(|(key, state)| look(key, state));
         Ok(images.next.before())
+    }
+
+    /// The hash of all its states, and as of which event. Nothing is folded meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Instances of a kind are not stored, or one is too large to be.
+    pub fn state_hash(&self) -> Result<(StateHash, Sequence), StateHashError> {
+        let held = self.inside.held.read().unwrap_or_else(PoisonError::into_inner);
+        Ok((StateHash::of_image(&held.images)?, held.images.next.before()))
     }
 }
 

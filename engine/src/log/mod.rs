@@ -81,13 +81,13 @@ pub use backup::{Backup, BackupError, BackupProgress};
 pub(crate) use clock::Stopwatch;
 pub use clock::{Clock, SystemClock};
 pub use conversation::{Caused, Conversation};
-pub(crate) use cursor::Entry;
 #[cfg(feature = "futures")]
 pub use cursor::EventStream;
 pub use cursor::{
     Batch, Corrections, Cursor, EventRef, Log, Readable, Start, StreamCursor, StreamHistory,
     WaitStrategy, Waited,
 };
+pub(crate) use cursor::{Bound, Entry, Maps, Reached, Settled, Trail};
 pub(crate) use disk::SnapshotFile;
 pub use disk::{DiskObserver, DiskOperation, FileSystem};
 pub use durability::{CommitAlign, Durability, Witness};

@@ -57,14 +57,17 @@
 //! ```
 //!
 //! - `given`: the sentences
+//! - `golden`: states that events lead to, pinned
 //! - `laws`: random commands against two engines, of which one is opened anew again and again
 //! - `show`: events, side by side
 //! - `place`: a log of a test's own, and its clock
 
 mod given;
+mod golden;
 mod laws;
 mod place;
 mod show;
 
 pub use given::{Given, Then};
+pub use golden::GoldenState;
 pub use laws::{Laws, TestRandom};

@@ -30,6 +30,8 @@ pub enum PassedOverReason {
     Index(IndexError),
     /// Its idempotency keys are damaged: a key that cannot be looked up would be done again.
     Keys(BlockError),
+    /// A block of its instances is damaged.
+    Instances(BlockError),
     /// It is of another log.
     Foreign,
     /// It is as of an event that the log does not have.
@@ -61,6 +63,7 @@ impl fmt::Display for PassedOverReason {
             Self::Damaged(error) => error.fmt(f),
             Self::Index(error) => error.fmt(f),
             Self::Keys(error) => write!(f, "its idempotency keys cannot be read: {error}"),
+            Self::Instances(error) => write!(f, "its instances cannot all be read: {error}"),
             Self::Foreign => write!(f, "it is of another log"),
             Self::Lost => write!(f, "the log does not have that event"),
             Self::Rewritten(epoch) => write!(f, "the log was written anew there in epoch {epoch}"),
@@ -101,7 +104,8 @@ pub(crate) fn find(
     (None, passed_over)
 }
 
-fn look(
+/// A snapshot, if it is of this log, and has all of these kinds.
+pub(crate) fn look(
     log: &Log,
     sequence: Sequence,
     kinds: &[(&'static str, u64)],

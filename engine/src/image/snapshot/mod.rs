@@ -22,8 +22,8 @@ mod taking;
 mod write;
 
 pub(crate) use file::{Base, Snapshot};
-pub(crate) use find::find;
 pub use find::{PassedOver, PassedOverReason};
+pub(crate) use find::{find, look};
 pub(crate) use ladder::Ladder;
 pub use policy::{Restart, Snapshots};
 pub(crate) use record::{LEFT_OUT, Records};

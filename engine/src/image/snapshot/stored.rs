@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::types::{EncodeError, Scratch, Stored, ViewError, encode_growing};
+use factlog_codec::types::{Description, EncodeError, Scratch, Stored, ViewError, encode_growing};
 
 /// How the instances of a kind of state are stored in snapshots: see [`State::STORED`].
 ///
@@ -12,6 +12,7 @@ pub struct StoredState<S> {
     fingerprint: fn() -> u64,
     store: fn(&S, &mut [u8], &mut Scratch) -> Result<usize, EncodeError>,
     restore: fn(&[u8]) -> Result<S, ViewError>,
+    describe: fn() -> Option<Description>,
 }
 
 impl<S> Clone for StoredState<S> {
@@ -35,11 +36,27 @@ impl<S: Stored> StoredState<S> {
     /// is noticed anyway.
     #[allow(clippy::unnecessary_wraps, reason = "it is what `State::STORED` is set to")]
     pub const fn new(logic: u32) -> Option<Self> {
-        Some(Self { logic, fingerprint: S::fingerprint, store: S::store, restore: S::restore })
+        Some(Self {
+            logic,
+            fingerprint: S::fingerprint,
+            store: S::store,
+            restore: S::restore,
+            describe: S::description,
+        })
     }
 }
 
 impl<S> StoredState<S> {
+    /// What is stored looks like this.
+    pub(crate) fn description(&self) -> Option<Description> {
+        (self.describe)()
+    }
+
+    /// The version of what `evolve` makes of events.
+    pub(crate) const fn logic(&self) -> u32 {
+        self.logic
+    }
+
     /// Tells what is stored from what another program has stored.
     pub(crate) fn fingerprint(&self) -> u64 {
         // FNV-1a (Fowler, Noll, Vo), over the version behind the shape.

@@ -83,12 +83,21 @@ impl Shared {
             let body = bytes.get(FRAME_HEADER..).and_then(|body| body.get(..header.len as usize));
             return Ok(Frame { header, body: body.unwrap_or(&[]) });
         }
-        let frame = Frame::parse(segment.key(), offset, bytes).map_err(|error| {
-            ReadError::Frame(id, Stop { offset, reason: StopReason::Frame(error) })
-        })?;
+        let frame = self::verified(segment, offset, bytes)?;
         *verified = Some(frame.header);
         Ok(frame)
     }
+}
+
+/// The frame that stands at `offset` of a segment, where `bytes` begin.
+pub(super) fn verified<'m>(
+    segment: &Segment,
+    offset: u32,
+    bytes: &'m [u8],
+) -> Result<Frame<'m>, ReadError> {
+    Frame::parse(segment.key(), offset, bytes).map_err(|error| {
+        ReadError::Frame(segment.id(), Stop { offset, reason: StopReason::Frame(error) })
+    })
 }
 
 /// A segment that stays mapped, and the frame in it that was verified last.

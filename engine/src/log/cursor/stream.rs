@@ -4,29 +4,18 @@
 //! forwards is going back first, noting every so many links, and then each stretch in turn: the
 //! memory it takes is bounded, however long the stream.
 
-use factlog_codec::{
-    Frame, ItemKind, Items, Link, Place, Position, Sequence, StreamKey, StreamNumber, StreamVersion,
-};
+use factlog_codec::{FrameHeader, Link, Place, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::corrections::Corrections;
 use super::event_ref::EventRef;
 use super::frames::Pin;
+use super::located::{Known, Located, Spot, previous};
 use crate::log::error::ReadError;
-use crate::log::fault::ItemFault;
 use crate::log::shared::Shared;
 use crate::sync::Arc;
 
 /// Events of a stream that are noted at once.
 const STRETCH: usize = 4096;
-
-/// Where an event of a stream stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spot {
-    version: StreamVersion,
-    frame: Position,
-    /// Index among the events of the frame; unknown for the stream's last event.
-    index: Option<u16>,
-}
 
 /// An event of a stream, found in its frame.
 struct FoundEvent<'a> {
@@ -41,11 +30,19 @@ struct Finder {
     name: StreamKey,
     number: Option<StreamNumber>,
     pin: Option<Pin>,
+    /// The frame that was looked at last.
+    frame: Option<Known>,
 }
 
 impl Finder {
     fn new(shared: &Arc<Shared>, name: &StreamKey) -> Self {
-        Self { shared: Arc::clone(shared), name: name.clone(), number: None, pin: None }
+        Self {
+            shared: Arc::clone(shared),
+            name: name.clone(),
+            number: None,
+            pin: None,
+            frame: None,
+        }
     }
 
     /// The stream's last visible event, if it has begun.
@@ -71,13 +68,25 @@ impl Finder {
         let visible = shared.frontier.visible();
         let frame = shared.frame(&mut self.pin, visible, spot.frame)?;
         let place = Place::of(spot.frame, bits);
-        match event_at(shared, &frame, number, spot) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => {
-                Err(ReadError::Link { stream: self.name.clone(), version: spot.version, place })
+        let fault = |fault| ReadError::Items(place, fault);
+        let known = match &mut self.frame {
+            Some(known) if known.position == spot.frame => known,
+            other => {
+                let before = other.take();
+                other.insert(Known::of(spot.frame, &frame, before).map_err(fault)?)
             }
-            Err(fault) => Err(ReadError::Items(place, fault)),
-        }
+        };
+        let Some(found) = known.find(frame.body, number, spot).map_err(fault)? else {
+            return Err(ReadError::Link {
+                stream: self.name.clone(),
+                version: spot.version,
+                place,
+            });
+        };
+        let Located { item, index, link } = found;
+        let FrameHeader { sequence, ts, epoch, .. } = frame.header;
+        let event = EventRef::new(shared, item, sequence.after(index as u64), ts, epoch);
+        Ok(FoundEvent { event, link })
     }
 
     /// The spot before `spot`, if it is not the first.
@@ -85,48 +94,6 @@ impl Finder {
         let link = self.find(spot)?.link;
         Ok(previous(link))
     }
-}
-
-/// Where `link` leads.
-fn previous(link: Link) -> Option<Spot> {
-    let version = link.version.previous();
-    (version != StreamVersion::NONE && link.previous != Position::ZERO).then_some(Spot {
-        version,
-        frame: link.previous,
-        index: Some(link.index),
-    })
-}
-
-/// The event in `frame` that is `spot` of the stream.
-fn event_at<'a>(
-    shared: &'a Shared,
-    frame: &Frame<'a>,
-    number: StreamNumber,
-    spot: Spot,
-) -> Result<Option<FoundEvent<'a>>, ItemFault> {
-    let mut index = 0_u16;
-    for item in Items::new(frame.body) {
-        let item = item.map_err(ItemFault::Item)?;
-        if item.header.flags.kind != ItemKind::Event {
-            continue;
-        }
-        if spot.index.is_none_or(|wanted| wanted == index) {
-            let link = if item.header.stream == number {
-                item.extensions.link().map_err(ItemFault::Extension)?
-            } else {
-                let further = item.extensions.further().map_err(ItemFault::Extension)?;
-                further.iter().find(|further| further.stream == number).map(|further| further.link)
-            };
-            if let Some(link) = link.filter(|link| link.version == spot.version) {
-                let header = &frame.header;
-                let sequence = header.sequence.after(u64::from(index));
-                let event = EventRef::new(shared, item, sequence, header.ts, header.epoch);
-                return Ok(Some(FoundEvent { event, link }));
-            }
-        }
-        index = index.saturating_add(1);
-    }
-    Ok(None)
 }
 
 /// The events of one stream from a version on, as they come.
