@@ -49,16 +49,17 @@ mod sync;
 
 pub use aggregate::testing;
 pub use aggregate::{
-    Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine, Pending, Restart,
-    SendError, Sending, Snapshots,
+    Accepted, Aggregate, AskError, Client, CommandDifference, CommandError, Conflict, Context,
+    Determinism, DeterminismError, DeterminismOutcome, DeterminismProgress, DeterminismReport,
+    Engine, EngineBuilder, EngineError, Events, Failure, IdempotencyWindow, LocalCommand,
+    LocalEngine, Pending, RecordedOutcome, Restart, SendError, Sending, Snapshots, Unchecked,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
 pub use factlog_codec::types::{
-    Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer, Opaque,
-    RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts, Value,
-    ViewError, Vocabulary, render,
+    Decode, Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer,
+    Opaque, RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts,
+    Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
     CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,

@@ -68,7 +68,7 @@ pub use description::{
     MAX_NODES, Node, NodeId, Scalar, Shape, Variant, VariantDraft,
 };
 pub use encode::{EncodeError, Scratch, encode, encode_growing};
-pub use event::{Encode, Event};
+pub use event::{Decode, Encode, Event};
 pub use event_type::{EventType, SchemaDrift, TypeKey};
 pub use foreign::Opaque;
 pub use list::{List, ListIter};

@@ -48,7 +48,7 @@ pub(crate) fn catch_up(
                 fold(images, &entry);
             }
         }
-        if !any {
+        if !any && !cursor.has_more() {
             return Ok(());
         }
     }

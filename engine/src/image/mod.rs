@@ -23,7 +23,7 @@ mod state;
 mod suspension;
 
 pub use basis::Basis;
-pub(crate) use fold::{catch_up, refold};
+pub(crate) use fold::{catch_up, fold, refold, suspend_dropped};
 pub use hash::{NoStateHash, StateHash, StateHashError};
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
