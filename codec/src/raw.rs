@@ -259,8 +259,8 @@ pub(crate) struct RawManifest {
     pub(crate) checkpoint_sequence: u64,
     /// Number of ancestors.
     pub(crate) lineage: u32,
-    /// Zero.
-    pub(crate) reserved: u32,
+    /// The last epoch of which frames were taken over from elsewhere.
+    pub(crate) taken_over: u32,
 }
 
 /// One ancestor of a log.

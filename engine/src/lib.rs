@@ -63,11 +63,11 @@ pub use factlog_codec::types::{
 };
 pub use factlog_codec::{
     CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,
-    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FrameError, HeaderError,
-    HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError,
-    SegOpenError, SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey,
-    StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
-    versions, vocabulary,
+    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FollowEnd, FollowMessageError,
+    FollowRefusal, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
+    MetadataTooLong, Place, Position, SealError, SegOpenError, SegmentId, Sequence, Stop,
+    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
+    TypeItemError, TypeNumber, WriteWay, event, value, versions, vocabulary,
 };
 pub use image::{
     Basis, InstanceKey, IntoKey, NoStateHash, PassedOver, PassedOverReason, Replica,
@@ -79,13 +79,14 @@ pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
     BecomesDurable, Clock, CommandFailed, CommitAlign, Cursor, CursorFault, Cut, Damage,
-    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
-    NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
-    Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
-    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
-    ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
-    SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
-    WriterThread, check_schema,
+    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, Fed,
+    Feed, FeedError, FeedProgress, FileSystem, FollowError, FollowProgress, Follower, Following,
+    Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace,
+    NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery,
+    RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy, RetainError,
+    Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError, SchemaChange,
+    SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason, ScrubReport,
+    ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError, SyncError,
+    SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer, WriterThread,
+    check_schema,
 };
