@@ -70,9 +70,10 @@ pub use factlog_codec::{
     TypeItemError, TypeNumber, WriteWay, event, value, versions, vocabulary,
 };
 pub use image::{
-    Basis, InstanceKey, IntoKey, NoStateHash, PassedOver, PassedOverReason, Replica,
-    ReplicaBuilder, ReplicaError, SnapshotTaken, SnapshotTrouble, State, StateHash, StateHashError,
-    StoredState, Suspension, SuspensionCause,
+    Basis, Drift, InstanceKey, IntoKey, NoStateHash, NoStateTrail, PassedOver, PassedOverReason,
+    Replica, ReplicaBuilder, ReplicaError, SnapshotTaken, SnapshotTrouble, State, StateHash,
+    StateHashError, StateTrail, StateTrailBuilder, StoredState, Suspension, SuspensionCause,
+    TrailError, first_drift, instances_of,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;

@@ -3,9 +3,8 @@
 use core::fmt::Debug;
 
 use super::encode::{EncodeError, Scratch};
-use super::event_type::{EventType, TypeKey};
+use super::event_type::EventType;
 use super::view::ViewError;
-use super::vocabulary::{UpcastError, Upcasts};
 
 /// What can be appended: one event, or one of a vocabulary.
 #[diagnostic::on_unimplemented(
@@ -29,30 +28,6 @@ pub trait Encode {
     /// It does not fit `out` or `scratch`, or the value is nested too deeply. `out` then holds no
     /// payload.
     fn encode(&self, out: &mut [u8], scratch: &mut Scratch) -> Result<usize, EncodeError>;
-}
-
-/// What is read back into the value that was stored: one event, or one of a vocabulary.
-///
-/// Implemented by [`#[event]`](crate::event) and [`#[vocabulary]`](crate::vocabulary).
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither an event nor a vocabulary",
-    note = "an event is a struct under `#[event]`, a vocabulary an enum of events under \
-            `#[vocabulary]`"
-)]
-pub trait Decode: Encode + Sized {
-    /// Gives the values that a payload of type `key` stands for to `see`: one, or, where it is of an
-    /// earlier version, what that becomes. How many there were; `None` if it is of none of its types.
-    ///
-    /// # Errors
-    ///
-    /// The payload is not one of its type, the type was stored with another shape, or what it becomes
-    /// cannot be archived.
-    fn decode(
-        key: TypeKey,
-        payload: &[u8],
-        upcasts: &mut Upcasts,
-        see: &mut dyn FnMut(Self),
-    ) -> Result<Option<u32>, UpcastError>;
 }
 
 /// An event: one struct, under [`#[event]`](crate::event).

@@ -44,6 +44,7 @@
 
 mod boxed;
 mod containers;
+mod decode;
 mod description;
 mod encode;
 mod event;
@@ -63,12 +64,13 @@ mod view;
 mod vocabulary;
 
 pub use boxed::Boxed;
+pub use decode::Decode;
 pub use description::{
     Description, DescriptionBuilder, DescriptionError, Field, FieldDraft, MAX_DESCRIPTION,
     MAX_NODES, Node, NodeId, Scalar, Shape, Variant, VariantDraft,
 };
 pub use encode::{EncodeError, Scratch, encode, encode_growing};
-pub use event::{Decode, Encode, Event};
+pub use event::{Encode, Event};
 pub use event_type::{EventType, SchemaDrift, TypeKey};
 pub use foreign::Opaque;
 pub use list::{List, ListIter};

@@ -2,9 +2,10 @@
 
 pub use rkyv;
 
+pub use super::decode::Decode;
 pub use super::description::{Description, DescriptionBuilder, FieldDraft, NodeId, VariantDraft};
 pub use super::encode::{EncodeError, Scratch, encode};
-pub use super::event::{Decode, Encode, Event};
+pub use super::event::{Encode, Event};
 pub use super::event_type::{EventType, TypeKey};
 pub use super::list::List;
 pub use super::opaque::OpaqueOwned;

@@ -9,6 +9,7 @@
 //! - `hash`: hashes of states
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
+//! - `trail`: hashes of an image at every so many events, and where two such trails part
 //! - `replica`: an image on a thread of its own, which follows the log
 
 mod basis;
@@ -21,6 +22,7 @@ mod replica;
 mod snapshot;
 mod state;
 mod suspension;
+mod trail;
 
 pub use basis::Basis;
 pub(crate) use fold::{catch_up, fold, refold, suspend_dropped};
@@ -35,3 +37,6 @@ pub(crate) use snapshot::{
 pub use snapshot::{PassedOver, PassedOverReason, SnapshotTaken, SnapshotTrouble, StoredState};
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};
+pub use trail::{
+    Drift, NoStateTrail, StateTrail, StateTrailBuilder, TrailError, first_drift, instances_of,
+};

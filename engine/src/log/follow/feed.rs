@@ -107,8 +107,7 @@ impl Feed {
     ) -> Result<Fed, FeedError> {
         let shared = self.log.shared();
         let mut link = Link::new(stream);
-        let (mut source, begin) = agree(shared, &mut link)?;
-        let mut acknowledged = begin;
+        let (mut source, mut acknowledged) = agree(shared, &mut link)?;
         loop {
             // Before the watermark: what was durable before the end is seen below.
             let activity = shared.frontier.activity();
@@ -160,7 +159,7 @@ impl Feed {
     }
 }
 
-/// Hears where the follower is, and finds the place.
+/// Hears where the follower is, and finds the place; and what it has acknowledged.
 fn agree<S: Read + Write>(
     shared: &Arc<Shared>,
     link: &mut Link<S>,
@@ -180,6 +179,8 @@ fn agree<S: Read + Write>(
     // Retention may be faster: then there is a new floor to be told of.
     let source = match begin {
         Ok(begin) => match Source::at(shared, begin)? {
+            // One that has nothing acknowledges nothing, until its first segment has come.
+            Some(source) if source.offset == FIRST_FRAME => Ok((source, Position::ZERO)),
             Some(source) => Ok((source, begin)),
             None => Err(FollowRefusal::Behind(shared.oldest())),
         },
