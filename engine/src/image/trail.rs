@@ -211,7 +211,7 @@ impl StateTrailBuilder {
                 }
                 fold(&mut images, &entry);
                 folded = entry.sequence;
-                let due = folded.get() % every == 0 || folded == last;
+                let due = folded.get().is_multiple_of(every) || folded == last;
                 if due && folded > after {
                     let hash = StateHash::of_image(&images).map_err(TrailError::Hash)?;
                     trail.hashes.push((folded, hash));
