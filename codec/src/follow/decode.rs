@@ -12,6 +12,9 @@ use crate::bytes::{Reader, all_zero};
 use crate::ids::{Epoch, HistoryId, LogId, Position, Sequence};
 use crate::layout::{MAX_SEGMENT_BITS, MIN_SEGMENT_BITS};
 
+/// The greatest epoch that a leader may say it is of.
+const MAX_EPOCH: u32 = 1 << 31;
+
 /// The head of a message: its length, kind and checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FollowHead {
@@ -200,7 +203,8 @@ impl Fields<'_> {
         let epoch = Epoch::new(self.u32());
         let (log, history) = (LogId::new(self.uuid()), HistoryId::new(self.uuid()));
         let bits = u8::try_from(bits).map_err(|_| FollowMessageError::Field)?;
-        if !(MIN_SEGMENT_BITS..=MAX_SEGMENT_BITS).contains(&bits) {
+        // Whoever is promoted needs a higher one: nobody is to use them up with a word.
+        if !(MIN_SEGMENT_BITS..=MAX_SEGMENT_BITS).contains(&bits) || epoch.get() > MAX_EPOCH {
             return Err(FollowMessageError::Field);
         }
         Ok(FollowLeader { log, bits, epoch, history })

@@ -79,12 +79,13 @@ impl Follower {
         Options::new().open_follower(directory)
     }
 
-    /// The log, for readers on any thread, once it is known which one it is.
+    /// The log, for readers on any thread, once anything of it has come.
     pub fn log(&self) -> Option<Log> {
         let opened = self.opened.as_ref()?;
-        // Without its first segment there is no place for a cursor.
+        // Without its first frame there is no place for a cursor.
         let shared = &opened.taking.shared;
-        shared.segments.first().is_some().then(|| Log::new(shared.clone()))
+        let begun = shared.frontier.visible().position() > Position::ZERO;
+        begun.then(|| Log::new(shared.clone()))
     }
 
     /// Agrees with the leader at the other end of `stream`, and takes its first turn: if anything of
