@@ -33,6 +33,7 @@ mod bytes;
 mod catalog;
 mod checksum;
 mod cursor;
+mod follow;
 mod frame;
 mod ids;
 mod item;
@@ -53,6 +54,10 @@ pub use catalog::{Catalog, CatalogEntries, CatalogEntry, CatalogError};
 pub use checksum::{Fold, FrameKey, SegmentKey};
 pub use cursor::{CursorName, CursorNameError, CursorPlace, CursorSlot, CursorSlotError};
 pub use factlog_derive::{event, value, versions, vocabulary};
+pub use follow::{
+    FOLLOW_VERSION, FollowEnd, FollowHead, FollowLeader, FollowMessage, FollowMessageError,
+    FollowPlace, FollowRefusal,
+};
 pub use frame::{
     EpochBody, Frame, FrameDraft, FrameError, FrameFlags, FrameHeader, FrameKind, FramePieces,
     GapBody, Sealed, SnapshotBody, seal_frame, seal_padded_frame,

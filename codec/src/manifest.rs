@@ -33,6 +33,9 @@ pub struct Manifest {
     pub checkpoint_sequence: Sequence,
     /// Whether the log was closed cleanly, so that the checkpoint is its end.
     pub clean: bool,
+    /// Frames of this epoch and of earlier ones were taken over from a log elsewhere; 0 if none
+    /// was. What they say was durable was so there.
+    pub taken_over: Epoch,
     /// Logs that this one was forked from, the nearest last; at most 32.
     pub lineage: Vec<Ancestor>,
 }
@@ -114,6 +117,7 @@ impl Manifest {
             checkpoint: self.checkpoint.raw(),
             checkpoint_sequence: self.checkpoint_sequence.get(),
             lineage: u32::try_from(self.lineage.len()).unwrap_or(u32::MAX),
+            taken_over: self.taken_over.get(),
             ..RawManifest::zeroed()
         };
         let (_, mut rest) = page.split_at_mut(size_of::<RawManifest>());
@@ -166,7 +170,7 @@ impl Manifest {
                 last_sequence: Sequence::new(ancestor.last_sequence),
             });
         }
-        if raw.reserved != 0 || raw.flags & !CLEAN != 0 || !all_zero(reader.rest()) {
+        if raw.flags & !CLEAN != 0 || !all_zero(reader.rest()) {
             return Err(ManifestError::Reserved);
         }
         Ok(Self {
@@ -179,6 +183,7 @@ impl Manifest {
             checkpoint: Position::from_raw(raw.checkpoint),
             checkpoint_sequence: Sequence::new(raw.checkpoint_sequence),
             clean: raw.flags & CLEAN != 0,
+            taken_over: Epoch::new(raw.taken_over),
             lineage,
         })
     }

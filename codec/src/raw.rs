@@ -259,8 +259,8 @@ pub(crate) struct RawManifest {
     pub(crate) checkpoint_sequence: u64,
     /// Number of ancestors.
     pub(crate) lineage: u32,
-    /// Zero.
-    pub(crate) reserved: u32,
+    /// The last epoch of which frames were taken over from elsewhere.
+    pub(crate) taken_over: u32,
 }
 
 /// One ancestor of a log.
@@ -331,8 +331,8 @@ pub(crate) struct RawType {
 pub(crate) struct RawCommand {
     /// 1 accepted, 2 rejected, 3 failed.
     pub(crate) outcome: u8,
-    /// Zero.
-    pub(crate) zero: u8,
+    /// Bit 0: decided elsewhere.
+    pub(crate) flags: u8,
     /// Length of the idempotency key.
     pub(crate) key_len: u16,
     /// Number of its events.

@@ -263,6 +263,7 @@ fn is_each_reason_against_pages_given() {
         checkpoint: Position::ZERO,
         checkpoint_sequence: Sequence::FIRST,
         clean: true,
+        taken_over: Epoch::new(0),
         lineage: Vec::new(),
     };
     let good = manifest.encode();

@@ -49,31 +49,34 @@ mod sync;
 
 pub use aggregate::testing;
 pub use aggregate::{
-    Accepted, Aggregate, AskError, Client, CommandError, Conflict, Context, Engine, EngineBuilder,
-    EngineError, EngineStats, Events, Failure, IdempotencyWindow, LocalCommand, LocalEngine,
-    LongestDecision, Pending, SendError, Sending,
+    Accepted, Aggregate, AskError, Client, CommandDifference, CommandError, Conflict, Context,
+    Determinism, DeterminismError, DeterminismOutcome, DeterminismProgress, DeterminismReport,
+    Engine, EngineBuilder, EngineError, EngineStats, Events, Failure, IdempotencyWindow,
+    LocalCommand, LocalEngine, LongestDecision, Pending, RecordedOutcome, SendError, Sending,
+    Unchecked,
 };
 #[doc(hidden)]
 pub use factlog_codec::__private;
 pub use factlog_codec::types::{
-    Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer, Opaque,
-    RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts, Value,
-    ViewError, Vocabulary, render,
+    Decode, Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer,
+    Opaque, RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts,
+    Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
     CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,
-    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FrameError, HeaderError,
-    HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError,
-    SegOpenError, SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey,
-    StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
-    versions, vocabulary,
+    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FollowEnd, FollowMessageError,
+    FollowRefusal, FrameError, HeaderError, HistoryId, ItemError, Key, LogId, ManifestError,
+    MetadataTooLong, Place, Position, SealError, SegOpenError, SegmentId, Sequence, Stop,
+    StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber, StreamVersion,
+    TypeItemError, TypeNumber, WriteWay, event, value, versions, vocabulary,
 };
 pub use image::{
-    AsOf, Basis, Change, DiffError, History, HistoryBuilder, HistoryCounts, HistoryError,
-    InstanceDiff, InstanceKey, IntoKey, Moment, NoStateHash, PassedOver, PassedOverReason, Past,
-    PastImage, Patch, Presence, Replica, ReplicaBuilder, ReplicaError, Restart, SnapshotTaken,
-    SnapshotTrouble, Snapshots, State, StateHash, StateHashError, Step, Stepper, StoredState,
-    Suspension, SuspensionCause, TurningPoint,
+    AsOf, Basis, Change, DiffError, Drift, History, HistoryBuilder, HistoryCounts, HistoryError,
+    InstanceDiff, InstanceKey, IntoKey, Moment, NoStateHash, NoStateTrail, PassedOver,
+    PassedOverReason, Past, PastImage, Patch, Presence, Replica, ReplicaBuilder, ReplicaError,
+    Restart, SnapshotTaken, SnapshotTrouble, Snapshots, State, StateHash, StateHashError,
+    StateTrail, StateTrailBuilder, Step, Stepper, StoredState, Suspension, SuspensionCause,
+    TrailError, TurningPoint, first_drift, instances_of,
 };
 #[cfg(feature = "futures")]
 pub use log::EventStream;
@@ -81,9 +84,10 @@ pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
     BecomesDurable, Caused, Clock, CommandFailed, CommitAlign, Conversation, CorrectionFault,
     Corrections, Cursor, CursorFault, Cut, Damage, DamageReason, DiskObserver, DiskOperation,
-    Draft, Drafts, Durability, EventRef, Expected, FileSystem, Hole, InstanceSuspended, IoError,
-    ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError, OptionError,
-    Options, Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress,
+    Draft, Drafts, Durability, EventRef, Expected, Fed, Feed, FeedError, FeedProgress, FileSystem,
+    FollowError, FollowProgress, Follower, Following, Hole, InstanceSuspended, IoError, ItemFault,
+    Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter, OpenError, OptionError, Options,
+    Producer, ReadError, Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress,
     RecoveryReport, Refusal, Refused, Remedy, RetainError, Retained, Retention, Salvage,
     SalvageError, SalvageReport, Salvaged, SaveError, SchemaChange, SchemaError, Scrub, ScrubError,
     ScrubFinding, ScrubProgress, ScrubReason, ScrubReport, ScrubStop, SeekError, SnapshotFailed,

@@ -1,5 +1,5 @@
 //! What the suites share: digests and seeds; events as they are seen; logs as files, forged, and
-//! damaged; disks that fail; logs with named cursors; a model; what is fuzzed; the promises and
+//! damaged; disks that fail; logs with named cursors; connections that are cut; a model; what is fuzzed; the promises and
 //! their proofs.
 
 #[cfg(target_os = "linux")]
@@ -8,6 +8,7 @@ pub mod damaged;
 pub mod forge;
 pub mod fuzz;
 mod interrupt;
+pub mod lossy;
 pub mod model;
 pub mod models;
 #[cfg(target_os = "linux")]

@@ -63,6 +63,11 @@ fn do_the_decoders_have_an_answer() {
 }
 
 #[test]
+fn has_each_word_of_leader_and_follower_an_answer() {
+    replay("following", 60);
+}
+
+#[test]
 fn has_each_body_a_target_and_a_corpus_that_can_be_made() {
     let root = factlog_tests::plants::root().expect("the repository");
     for body in BODIES.iter().chain([&CANARY]) {

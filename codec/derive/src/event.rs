@@ -57,6 +57,23 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             }
         }
 
+        impl #private::Decode for #ident {
+            fn decode(
+                key: #private::TypeKey,
+                payload: &[u8],
+                _: &mut #private::Upcasts,
+                see: &mut dyn ::core::ops::FnMut(Self),
+            ) -> ::core::result::Result<::core::option::Option<u32>, #private::UpcastError> {
+                let of = <Self as #private::Event>::static_type();
+                if !of.matches(key).map_err(#private::ViewError::Drift)? {
+                    return ::core::result::Result::Ok(::core::option::Option::None);
+                }
+                let view = <Self as #private::Event>::view(payload)?;
+                see(<Self as #private::Event>::owned(view));
+                ::core::result::Result::Ok(::core::option::Option::Some(1))
+            }
+        }
+
         impl #private::Event for #ident {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;

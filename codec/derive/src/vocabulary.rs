@@ -129,6 +129,28 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             }
         }
 
+        impl #private::Decode for #name {
+            fn decode(
+                key: #private::TypeKey,
+                payload: &[u8],
+                upcasts: &mut #private::Upcasts,
+                see: &mut dyn ::core::ops::FnMut(Self),
+            ) -> ::core::result::Result<::core::option::Option<u32>, #private::UpcastError> {
+                match <Self as #private::Vocabulary>::view(key, payload)? {
+                    ::core::option::Option::Some(view) => {
+                        see(view.to_owned());
+                        ::core::result::Result::Ok(::core::option::Option::Some(1))
+                    }
+                    ::core::option::Option::None => <Self as #private::Vocabulary>::upcast(
+                        key,
+                        payload,
+                        upcasts,
+                        &mut |view| see(view.to_owned()),
+                    ),
+                }
+            }
+        }
+
         impl #private::Vocabulary for #name {
             type View<'a> = #view<'a>;
 

@@ -40,11 +40,16 @@ impl CommandOutcome {
     }
 }
 
+/// Bit of the flags: its events were decided elsewhere.
+const PREPARED: u8 = 1;
+
 /// A command as the log has it: borrowed from a COMMAND item's payload, or to be written as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandItem<'a> {
     /// How it ended.
     pub outcome: CommandOutcome,
+    /// Whether its events were decided elsewhere, and given with it: they cannot be decided anew.
+    pub prepared: bool,
     /// Number of the events that it led to, which stand right before it.
     pub events: u32,
     /// Sequence of the first of them; without events, the next to be given.
@@ -112,7 +117,7 @@ impl<'a> CommandItem<'a> {
         debug_assert!(self.key.len() <= MAX_COMMAND_KEY);
         let raw = RawCommand {
             outcome: self.outcome.code(),
-            zero: 0,
+            flags: if self.prepared { PREPARED } else { 0 },
             key_len: u16::try_from(self.key.len()).unwrap_or(u16::MAX),
             events: self.events,
             first: self.first.get(),
@@ -139,7 +144,7 @@ impl<'a> CommandItem<'a> {
         let raw: RawCommand = reader.pod().ok_or(CommandItemError::Length)?;
         let outcome =
             CommandOutcome::from_code(raw.outcome).ok_or(CommandItemError::Outcome(raw.outcome))?;
-        if raw.zero != 0 || raw.reserved != [0; 8] {
+        if raw.flags & !PREPARED != 0 || raw.reserved != [0; 8] {
             return Err(CommandItemError::Reserved);
         }
         if usize::from(raw.key_len) > MAX_COMMAND_KEY {
@@ -154,6 +159,7 @@ impl<'a> CommandItem<'a> {
         }
         Ok(Self {
             outcome,
+            prepared: raw.flags & PREPARED != 0,
             events: raw.events,
             first: Sequence::new(raw.first),
             version: StreamVersion::new(raw.version),
@@ -188,6 +194,7 @@ mod tests {
     fn item() -> CommandItem<'static> {
         CommandItem {
             outcome: CommandOutcome::Rejected,
+            prepared: false,
             events: 3,
             first: Sequence::new(77),
             version: StreamVersion::new(5),
@@ -202,8 +209,8 @@ mod tests {
 
     #[test]
     fn does_a_command_come_back() {
-        for command in [&b""[..], b"the command"] {
-            let item = CommandItem { command, ..item() };
+        for (command, prepared) in [(&b""[..], false), (b"the command", true)] {
+            let item = CommandItem { command, prepared, ..item() };
             let mut bytes = vec![0xAA; item.encoded_len()];
             item.encode(&mut bytes);
             assert_eq!(CommandItem::decode(&bytes), Ok(item));
@@ -231,7 +238,7 @@ mod tests {
             CommandItem::decode(&bytes).expect_err("refused")
         };
         assert_eq!(with(0, 9), CommandItemError::Outcome(9));
-        assert_eq!(with(1, 1), CommandItemError::Reserved);
+        assert_eq!(with(1, 2), CommandItemError::Reserved);
         assert_eq!(with(3, 2), CommandItemError::Key(0x205));
         assert_eq!(with(60, 1), CommandItemError::Reserved);
         assert_eq!(with(70, 1), CommandItemError::Reserved);

@@ -44,6 +44,7 @@
 
 mod boxed;
 mod containers;
+mod decode;
 mod description;
 mod encode;
 mod event;
@@ -63,6 +64,7 @@ mod view;
 mod vocabulary;
 
 pub use boxed::Boxed;
+pub use decode::Decode;
 pub use description::{
     Description, DescriptionBuilder, DescriptionError, Field, FieldDraft, MAX_DESCRIPTION,
     MAX_NODES, Node, NodeId, Scalar, Shape, Variant, VariantDraft,

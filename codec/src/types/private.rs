@@ -2,6 +2,7 @@
 
 pub use rkyv;
 
+pub use super::decode::Decode;
 pub use super::description::{Description, DescriptionBuilder, FieldDraft, NodeId, VariantDraft};
 pub use super::encode::{EncodeError, Scratch, encode};
 pub use super::event::{Encode, Event};

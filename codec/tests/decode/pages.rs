@@ -62,6 +62,7 @@ fn manifest(lineage: usize) -> Manifest {
         checkpoint: Position::from_raw(4096),
         checkpoint_sequence: Sequence::FIRST,
         clean: true,
+        taken_over: Epoch::new(2),
         lineage: (1..=lineage as u128).map(ancestor).collect(),
     }
 }
@@ -183,7 +184,6 @@ fn is_each_reason_against_a_manifest_given() {
         (decode(88, &[1]), ManifestError::Reserved),
         (decode(88, &[33]), ManifestError::Reserved),
         (decode(88, &[0xFF; 4]), ManifestError::Reserved),
-        (decode(92, &[1]), ManifestError::Reserved),
         (decode(96 + 80, &[1]), ManifestError::Reserved),
         (decode(PAGE - 1, &[1]), ManifestError::Reserved),
     ];
@@ -322,6 +322,7 @@ proptest! {
         let manifest = Manifest {
             generation: words[0], log, history: HistoryId::new(Uuid::from_bytes(ids.1)), bits,
             epoch: Epoch::new(numbers.0), floor: SegmentId::new(numbers.1), clean, lineage,
+            taken_over: Epoch::new(numbers.2),
             checkpoint: Position::from_raw(words[1]), checkpoint_sequence: Sequence::new(words[2]),
         };
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));

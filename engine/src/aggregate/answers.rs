@@ -227,6 +227,7 @@ mod tests {
                     let reply = vec![step as u8; random(30) as usize];
                     let item = CommandItem {
                         outcome: CommandOutcome::Accepted,
+                        prepared: false,
                         events: step as u32,
                         first: Sequence::FIRST,
                         version: StreamVersion::NONE,

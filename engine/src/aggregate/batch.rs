@@ -188,6 +188,7 @@ impl Batch<'_> {
         }
         let item = CommandItem {
             outcome: CommandOutcome::Accepted,
+            prepared: prepared.is_some(),
             events: 0,
             first: self.transaction.next_sequence(),
             version: StreamVersion::NONE,

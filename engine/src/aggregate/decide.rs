@@ -155,6 +155,8 @@ pub(super) enum Stop {
     Load(u16, Key),
     /// An instance that it looks at is suspended.
     Suspended(Suspension),
+    /// A kind that it looks at is not there.
+    NotHeld(&'static str),
 }
 
 /// What a decision may know beside state and command: the only source of time, identities and
@@ -222,9 +224,7 @@ impl<'a, A: Aggregate> Context<'a, A> {
         let key = key.into_key();
         let held = self.images.and_then(|images| Some((images, images.kind_of::<S>()?)));
         let held = held.and_then(|(images, kind)| Some((images.get::<S>(kind)?, kind)));
-        let Some((instances, kind)) = held else {
-            panic!("the engine does not hold `{}`: add it before it starts", S::NAME)
-        };
+        let Some((instances, kind)) = held else { resume_unwind(Box::new(Stop::NotHeld(S::NAME))) };
         match instances.look(&key) {
             Ok(state) => state,
             Err(Unseen::Stored) => resume_unwind(Box::new(Stop::Load(kind, key.to_key()))),

@@ -14,7 +14,7 @@ use crate::image::{Folded, Images, InstanceKey, Instances, Route, SuspensionCaus
 use crate::log::{AppendError, CommandFailed, Expected, Meta, Point, message};
 
 /// Most letters of what a panic said that are kept.
-const MAX_CAUSE: usize = 1000;
+pub(super) const MAX_CAUSE: usize = 1000;
 
 /// One command, being decided.
 pub(super) struct Deciding<'d, 'b, A: Aggregate> {
@@ -49,6 +49,11 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
                 Err(panic) => match panic.downcast::<Stop>().map(|stop| *stop) {
                     Err(panic) => return Err(message(&*panic)),
                     Ok(Stop::Suspended(why)) => return Ok(Ok(Err(CommandError::Suspended(why)))),
+                    Ok(Stop::NotHeld(name)) => {
+                        return Err(format!(
+                            "the engine does not hold `{name}`: add it before it starts"
+                        ));
+                    }
                     Ok(Stop::Load(kind, key)) => self.batch.images.load(kind, &key),
                 },
             }

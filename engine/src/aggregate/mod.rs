@@ -14,6 +14,7 @@
 //! - `slot`: a command on its way to the thread, and the answer on its way back
 //! - `thread`: the thread that owns it all
 //! - `local`: an engine without a thread of its own
+//! - `determinism`: recorded commands are decided again, and held against the log
 //! - `testing`: tests of aggregates, as sentences and as laws
 //! - `client`, `sending`: sending commands and asking, from any thread
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
@@ -24,6 +25,7 @@ mod builder;
 mod client;
 mod decide;
 mod deciding;
+mod determinism;
 mod engine;
 mod local;
 mod prepared;
@@ -39,6 +41,10 @@ mod window;
 pub use builder::{EngineBuilder, EngineError};
 pub use client::{AskError, Client};
 pub use decide::{Aggregate, Context, Events};
+pub use determinism::{
+    CommandDifference, Determinism, DeterminismError, DeterminismOutcome, DeterminismProgress,
+    DeterminismReport, RecordedOutcome, Unchecked,
+};
 pub use engine::Engine;
 pub use local::{LocalCommand, LocalEngine};
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};

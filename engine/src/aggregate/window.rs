@@ -221,6 +221,7 @@ mod tests {
     fn item(key: &[u8]) -> CommandItem<'_> {
         CommandItem {
             outcome: CommandOutcome::Accepted,
+            prepared: false,
             events: 1,
             first: Sequence::FIRST,
             version: StreamVersion::new(1),

@@ -8,7 +8,7 @@ use super::suspension::{Suspension, SuspensionCause};
 use crate::log::{Entry, Log, LogType, ReadError, SeekError, Start};
 
 /// Suspends all instances whose beginnings retention has dropped: before anything is folded.
-pub(super) fn suspend_dropped(images: &mut Images, log: &Log) -> Result<(), ReadError> {
+pub(crate) fn suspend_dropped(images: &mut Images, log: &Log) -> Result<(), ReadError> {
     let first = log.first_whole_stream()?;
     for stream in (1..first.get()).map(StreamNumber::new) {
         let Some(name) = log.stream_key(stream) else { continue };
@@ -48,7 +48,7 @@ pub(crate) fn catch_up(
                 fold(images, &entry);
             }
         }
-        if !any {
+        if !any && !cursor.has_more() {
             return Ok(());
         }
     }

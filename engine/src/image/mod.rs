@@ -12,6 +12,7 @@
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
 //! - `taker`: the snapshot that is being taken
+//! - `trail`: hashes of an image at every so many events, and where two such trails part
 //! - `replica`: an image on a thread of its own, which follows the log
 
 mod basis;
@@ -27,9 +28,10 @@ mod snapshot;
 mod state;
 mod suspension;
 mod taker;
+mod trail;
 
 pub use basis::Basis;
-pub(crate) use fold::{catch_up, refold};
+pub(crate) use fold::{catch_up, fold, refold, suspend_dropped};
 pub use hash::{NoStateHash, StateHash, StateHashError};
 pub use history::{
     AsOf, History, HistoryBuilder, HistoryCounts, HistoryError, Moment, Past, PastImage, Step,
@@ -47,3 +49,6 @@ pub use snapshot::{
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};
 pub(crate) use taker::{Beside, Pen, Settled, Taker, Told};
+pub use trail::{
+    Drift, NoStateTrail, StateTrail, StateTrailBuilder, TrailError, first_drift, instances_of,
+};

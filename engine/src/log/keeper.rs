@@ -2,7 +2,7 @@
 
 use std::io;
 
-use factlog_codec::{Manifest, Position, SegmentId, Sequence};
+use factlog_codec::{Epoch, HistoryId, Manifest, Position, SegmentId, Sequence};
 
 use super::disk::ManifestFile;
 
@@ -26,6 +26,13 @@ impl Keeper {
     /// Whether nothing can be noted.
     pub(crate) fn is_read_only(&self) -> bool {
         self.file.is_none()
+    }
+
+    /// Notes that frames of up to this epoch are taken over from elsewhere.
+    pub(crate) fn take_over(&mut self, epoch: Epoch, history: HistoryId) -> io::Result<()> {
+        self.change(|manifest| {
+            (manifest.epoch, manifest.history, manifest.taken_over) = (epoch, history, epoch);
+        })
     }
 
     /// Notes that the log ends at `end`.

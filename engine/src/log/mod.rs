@@ -28,6 +28,7 @@
 //! - `wait_durable`: waiting until events are durable
 //! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
+//! - `follow`: a log elsewhere is taken over, byte for byte
 
 mod append_only;
 mod backup;
@@ -42,6 +43,7 @@ mod durability;
 mod error;
 mod failure;
 mod fault;
+mod follow;
 mod fork;
 mod frontier;
 mod holds;
@@ -98,6 +100,9 @@ pub use error::{
 pub use failure::{CommandFailed, InstanceSuspended, SnapshotFailed};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
+pub use follow::{
+    Fed, Feed, FeedError, FeedProgress, FollowError, FollowProgress, Follower, Following,
+};
 pub(crate) use map::StillFile;
 pub(crate) use named::Standing;
 pub use named::{AttachError, NamedCursor, SaveError};

@@ -6,7 +6,7 @@
 //! - `probe`: a log opened in each way, read in each way
 //! - `mend`: checks made to hold again, or nothing would get past them
 //! - `draft`: a log as frames and pages, to be changed and laid out again
-//! - `segments`, `changes`, `operations`, `archives`, `files`, `decoders`: the bodies
+//! - `segments`, `changes`, `operations`, `archives`, `files`, `decoders`, `following`: the bodies
 //! - `canary`: bugs on purpose, which fuzzing must find
 //! - `seeds`: the corpus, and how it is made
 //!
@@ -19,6 +19,7 @@ mod decoders;
 mod draft;
 mod events;
 mod files;
+mod following;
 mod input;
 mod mend;
 mod operations;
@@ -54,7 +55,7 @@ pub struct Body {
 }
 
 /// All bodies.
-pub static BODIES: [Body; 6] = [
+pub static BODIES: [Body; 7] = [
     Body {
         name: "segments",
         run: segments::run,
@@ -104,6 +105,13 @@ pub static BODIES: [Body; 6] = [
         must: &["frames", "items", "pages", "descriptions"],
         longest: 8 << 10,
         seeds: seeds::decoders,
+    },
+    Body {
+        name: "following",
+        run: following::run,
+        must: &["turns", "events", "ended", "no-message", "no-frame", "refused", "promoted", "cut"],
+        longest: 8 << 10,
+        seeds: seeds::following,
     },
 ];
 

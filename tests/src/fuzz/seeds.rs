@@ -13,7 +13,9 @@ use factlog_codec::layout::FRAME_HEADER;
 use super::draft::{Draft, frame};
 use super::events::{Deep, Everything, Flat};
 use super::segments::{MEND, ORDER, REPAIR, SHORT, TWO, WITNESS, WRITE, beginning};
-use super::{BODIES, Body, changes as logs, decoders as decoded, files as beside, mend};
+use super::{
+    BODIES, Body, changes as logs, decoders as decoded, files as beside, following as spoken, mend,
+};
 use crate::{Random, plants};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -249,6 +251,30 @@ pub(super) fn decoders() -> Seeds {
         ("cursor", joined(2, &[&trimmed(&file("cursors/a")[..4096])])),
         ("catalog", joined(2, &[file("CATALOG")])),
         ("description", joined(3, &[description::<Everything>()])),
+    ]
+}
+
+pub(super) fn following() -> Seeds {
+    let said = spoken::said(3);
+    vec![
+        ("session", joined(0, &[&said])),
+        ("session-cut", joined(0, &[&said[..said.len() / 2]])),
+        ("heard", joined(1, &[&spoken::heard()])),
+        ("heard-cut", joined(1, &[&spoken::heard()[..100]])),
+        ("whole", vec![2, 2]),
+        ("swapped", vec![2, 3, 0, 2, 4]),
+        ("removed", vec![2, 3, 1, 3, 0]),
+        ("doubled", vec![2, 3, 2, 3, 3]),
+        ("short", vec![2, 3, 3, 3, 0, 90, 0]),
+        ("welcome-field", vec![2, 3, 4, 0, 0, 3, 1]),
+        ("segment-field", vec![2, 3, 4, 1, 0, 40, 0, 1]),
+        ("bytes-position", vec![2, 3, 4, 2, 0, 1, 0, 1]),
+        ("bytes-frame", vec![2, 3, 4, 2, 0, 80, 0, 1]),
+        ("turn-field", vec![2, 3, 4, 3, 0, 3, 1]),
+        ("frame-changed", vec![3, 200, 0, 1, 0, 1, 4]),
+        ("frame-kind", vec![3, 38, 0, 3]),
+        ("frame-epoch", vec![3, 32, 0, 7]),
+        ("frame-unchanged", vec![3, 0, 0, 0]),
     ]
 }
 

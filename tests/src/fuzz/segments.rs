@@ -87,6 +87,7 @@ fn manifest(directory: &Path, checkpoint: u32) {
         checkpoint: Position::new(SegmentId::FIRST, checkpoint, BITS),
         checkpoint_sequence: Sequence::FIRST,
         clean: false,
+        taken_over: factlog_codec::Epoch::new(0),
         lineage: Vec::new(),
     };
     fs::write(manifest_path(directory, 0), manifest.encode()).expect("written");

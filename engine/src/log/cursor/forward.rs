@@ -242,6 +242,12 @@ impl Cursor {
         (activity != Activity::Open).then_some(Waited::Closed)
     }
 
+    /// Whether something has not been read. At the end of a segment a batch can be empty though more
+    /// follows: in the next one, or behind one without events.
+    pub(crate) fn has_more(&self) -> bool {
+        self.look() == Some(Waited::Ready)
+    }
+
     fn position_of(&self, offset: u32) -> Position {
         self.segment.place(offset).position(self.shared.bits)
     }

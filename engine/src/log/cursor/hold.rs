@@ -39,7 +39,7 @@ impl Hold {
 
     /// Lets go of what is before `position`.
     #[inline]
-    pub(super) fn advance(&self, position: Position, next: Sequence) {
+    pub(in crate::log) fn advance(&self, position: Position, next: Sequence) {
         self.shared.holds.advance(self.id, position, next);
     }
 }

@@ -17,5 +17,6 @@ mod verdict;
 pub(super) use begin::{damaged, register_all};
 pub use cursor::NamedCursor;
 pub use error::{AttachError, SaveError};
+pub(in crate::log) use proof::history_of;
 pub(super) use proof::{place_before, standing};
 pub(crate) use verdict::Verdict as Standing;

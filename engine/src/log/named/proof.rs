@@ -116,7 +116,7 @@ fn found(shared: &Shared, visible: Visible, place: &CursorPlace) -> Result<Found
 ///
 /// It stands in the first frame of the segment, or in the EPOCH with which a later epoch went on
 /// there. Epochs only rise, so the sparse index says where to look.
-fn history_of(
+pub(in crate::log) fn history_of(
     shared: &Shared,
     visible: Visible,
     position: Position,

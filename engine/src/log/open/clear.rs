@@ -13,7 +13,7 @@ use crate::log::report::RecoveryReport;
 
 /// Takes out of the way what is behind the end, the highest first, so that doing it again after a
 /// crash does the same. Gives the prepared segments that can be used.
-pub(super) fn clear_away(
+pub(in crate::log) fn clear_away(
     directory: &Directory,
     manifest: &Manifest,
     found: &Found,
@@ -76,7 +76,7 @@ pub(super) fn clear_away(
 }
 
 /// Removes what retention has dropped, where a crash or an error has left it.
-pub(super) fn remove_below(
+pub(in crate::log) fn remove_below(
     directory: &Directory,
     ids: &[SegmentId],
     floor: SegmentId,

@@ -21,7 +21,7 @@ pub(super) fn depth(recovery: Recovery) -> Depth {
 }
 
 /// Manifest and segments; `None` if there is no log.
-pub(super) fn read_names(
+pub(in crate::log) fn read_names(
     directory: &Directory,
 ) -> Result<Option<(Manifest, Slots, Vec<SegmentId>)>, OpenError> {
     let root = directory.root();
@@ -56,6 +56,7 @@ pub(super) fn new_manifest(bits: u8) -> Result<Manifest, OpenError> {
         checkpoint: Position::ZERO,
         checkpoint_sequence: Sequence::FIRST,
         clean: false,
+        taken_over: factlog_codec::Epoch::new(0),
         lineage: Vec::new(),
     })
 }
@@ -63,7 +64,10 @@ pub(super) fn new_manifest(bits: u8) -> Result<Manifest, OpenError> {
 /// Where the log begins: with its first segment, or with what the catalog says.
 ///
 /// A catalog above the manifest's floor was written just before a crash, and its floor holds.
-pub(super) fn read_begin(directory: &Directory, manifest: &Manifest) -> Result<Begin, OpenError> {
+pub(in crate::log) fn read_begin(
+    directory: &Directory,
+    manifest: &Manifest,
+) -> Result<Begin, OpenError> {
     let path = directory.catalog();
     let bytes = read_catalog(directory)
         .map_err(|source| IoError::new("read the catalog", &path, source))?;
@@ -84,7 +88,7 @@ pub(super) fn read_begin(directory: &Directory, manifest: &Manifest) -> Result<B
     Ok(begin)
 }
 
-pub(super) fn gather_with(
+pub(in crate::log) fn gather_with(
     directory: &Directory,
     manifest: &Manifest,
     begin: Begin,
@@ -110,14 +114,17 @@ pub(super) fn gather_with(
 
 /// How the log can be written where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ground {
-    pub(super) way: WriteWay,
+pub(in crate::log) struct Ground {
+    pub(in crate::log) way: WriteWay,
     /// Segments are written before they are used.
-    pub(super) written_first: bool,
+    pub(in crate::log) written_first: bool,
 }
 
 /// A log can be written only where a full disk is an error, and locks and mappings hold.
-pub(super) fn check_file_system(root: &Path, options: &Options) -> Result<Ground, OpenError> {
+pub(in crate::log) fn check_file_system(
+    root: &Path,
+    options: &Options,
+) -> Result<Ground, OpenError> {
     let acknowledged = options.durability.is_acknowledged();
     let usual = if acknowledged { WriteWay::Staged } else { WriteWay::Mapped };
     let way = options.way.unwrap_or(usual);
@@ -141,7 +148,7 @@ pub(super) fn check_file_system(root: &Path, options: &Options) -> Result<Ground
     }
 }
 
-pub(super) fn check_drift(found: &Found, options: &Options) -> Result<(), OpenError> {
+pub(in crate::log) fn check_drift(found: &Found, options: &Options) -> Result<(), OpenError> {
     for event in &options.types {
         for known in found.replay.types.iter() {
             event.matches(known.key()).map_err(OpenError::Drift)?;
@@ -150,7 +157,11 @@ pub(super) fn check_drift(found: &Found, options: &Options) -> Result<(), OpenEr
     Ok(())
 }
 
-pub(super) fn damage_of(directory: &Directory, manifest: &Manifest, found: &Found) -> Damage {
+pub(in crate::log) fn damage_of(
+    directory: &Directory,
+    manifest: &Manifest,
+    found: &Found,
+) -> Damage {
     let stop = factlog_codec::Stop {
         offset: 0,
         reason: factlog_codec::StopReason::Frame(factlog_codec::FrameError::Empty),
@@ -165,7 +176,7 @@ pub(super) fn damage_of(directory: &Directory, manifest: &Manifest, found: &Foun
     }
 }
 
-pub(super) fn report_of(
+pub(in crate::log) fn report_of(
     manifest: &Manifest,
     slots: &Slots,
     found: &Found,

@@ -33,7 +33,12 @@ use super::segment::SegmentSet;
 use super::shared::{Counters, Poison, Shared};
 use super::writer::Writer;
 use crate::sync::{Arc, Mutex};
-use facts::{Ground, depth};
+pub(in crate::log) use clear::{clear_away, remove_below};
+use facts::depth;
+pub(in crate::log) use facts::{
+    Ground, check_drift, check_file_system, damage_of, gather_with, read_begin, read_names,
+    report_of,
+};
 
 impl Options {
     /// Opens the log in `directory` for writing, and makes it if it is not there. What a crash
@@ -77,7 +82,7 @@ impl Options {
     }
 }
 
-fn make_shared(
+pub(in crate::log) fn make_shared(
     directory: Directory,
     keeper: Keeper,
     found: &mut Found,

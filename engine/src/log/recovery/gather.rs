@@ -169,7 +169,7 @@ impl<'a> Gathering<'a> {
         let mut durable = Position::ZERO;
         for probe in chain {
             let Some((open, header)) = &probe.open else { continue };
-            durable = durable.max(witness(header, probe.id(), self.bits));
+            durable = durable.max(self.witness(header, probe.id()));
             // A repair voids the checkpoint before it, which it could not change with one stroke,
             // but not one that the same epoch has noted since.
             self.found.repaired |= open.before.why == Succession::Repaired
@@ -183,6 +183,14 @@ impl<'a> Gathering<'a> {
             self.found.reached = self.found.reached.max(self.manifest.checkpoint_sequence);
         }
         self.found.facts.durable = durable;
+    }
+
+    /// What a frame of segment `id` says was durable: nothing that comes after it can have been. One
+    /// that was taken over speaks of the medium of another log.
+    fn witness(&self, header: &FrameHeader, id: SegmentId) -> Position {
+        let own = Position::new(id, header.offset, self.bits);
+        let speaks = header.epoch > self.manifest.taken_over && header.durable <= own;
+        if speaks { header.durable } else { Position::ZERO }
     }
 
     /// What this began with, to begin once more.
@@ -394,14 +402,15 @@ impl<'a> Gathering<'a> {
     }
 
     fn count(&mut self, id: SegmentId, frame: &Frame<'_>, next: Option<Sequence>) {
-        let found = &mut self.found;
         let header = &frame.header;
+        let durable = self.witness(header, id);
+        let found = &mut self.found;
         found.frames += 1;
         found.bytes += u64::from(header.span);
         found.last_ts = header.ts;
         found.epoch = found.epoch.max(header.epoch);
         found.next = next.unwrap_or(found.next);
-        found.facts.durable = found.facts.durable.max(witness(header, id, self.bits));
+        found.facts.durable = found.facts.durable.max(durable);
     }
 
     /// Everything is unproven at first; what is below the durable bound is taken out at the end.
@@ -429,7 +438,9 @@ impl<'a> Gathering<'a> {
         self.residue.frames = self.residue.frames.saturating_add(residue.frames);
         self.found.reached = self.found.reached.max(residue.next_sequence);
         self.found.epoch = self.found.epoch.max(residue.epoch);
-        self.found.facts.durable = self.found.facts.durable.max(residue.durable);
+        if residue.epoch > self.manifest.taken_over {
+            self.found.facts.durable = self.found.facts.durable.max(residue.durable);
+        }
     }
 
     /// A segment behind the chain: prepared, dirty, or in use without anything that leads to it.
@@ -548,10 +559,4 @@ pub(crate) fn new_identity() -> Result<uuid::Uuid, OpenError> {
         OpenError::Io(IoError::new("read random bytes from", "the system", io::Error::other(error)))
     })?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
-}
-
-/// What a frame of segment `id` says was durable: nothing that comes after it can have been.
-fn witness(header: &FrameHeader, id: SegmentId, bits: u8) -> Position {
-    let own = Position::new(id, header.offset, bits);
-    if header.durable <= own { header.durable } else { Position::ZERO }
 }

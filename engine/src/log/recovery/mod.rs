@@ -21,4 +21,4 @@ pub(super) use decide::{Action, Verdict, act, decide};
 pub(super) use found::{Begin, End, Found, Unproven};
 pub(super) use gather::{Depth, gather, new_identity};
 pub(super) use probe::read_open;
-pub(super) use replay::{Head, Replay};
+pub(super) use replay::{Absorbing, Head, Replay, agrees};

@@ -80,17 +80,51 @@ impl Replay {
                 }
             }
         }
-        let same_types = types.zip(self.types.iter()).all(|(entry, known)| {
-            entry.is_ok_and(|(number, item)| number == known.number() && item == known.item())
-        });
-        let agrees = same_types
-            && usize::from(open.types) == self.types.len()
-            && open.next_type == self.types.next()
-            && open.next_stream.get() == self.streams.len() + 1;
-        if agrees { Ok(()) } else { Err(ItemFault::SegOpen) }
+        agrees(&self.types, &self.streams, open, types)
     }
 
     /// Takes in a frame that stands at `position`.
+    pub(crate) fn absorb(
+        &mut self,
+        frame: &Frame<'_>,
+        position: Position,
+    ) -> Result<(), ItemFault> {
+        let Self { types, streams, heads, .. } = self;
+        let streams = &*streams;
+        let came = |stream, version| streams.set_head(stream, version, position);
+        Absorbing { types, streams, heads, came }.absorb(frame, position)
+    }
+}
+
+/// Holds a SEGOPEN against the types and streams that are known.
+pub(crate) fn agrees(
+    known: &TypeTable,
+    streams: &StreamTable,
+    open: &SegOpen,
+    types: SegOpenTypes<'_>,
+) -> Result<(), ItemFault> {
+    let same_types = types.zip(known.iter()).all(|(entry, known)| {
+        entry.is_ok_and(|(number, item)| number == known.number() && item == known.item())
+    });
+    let agrees = same_types
+        && usize::from(open.types) == known.len()
+        && open.next_type == known.next()
+        && open.next_stream.get() == streams.len() + 1;
+    if agrees { Ok(()) } else { Err(ItemFault::SegOpen) }
+}
+
+/// Takes frames in, into tables that others may be reading.
+pub(crate) struct Absorbing<'t, F> {
+    pub(crate) types: &'t TypeTable,
+    pub(crate) streams: &'t StreamTable,
+    pub(crate) heads: &'t mut Vec<Head>,
+    /// Told which streams have come to which version.
+    pub(crate) came: F,
+}
+
+impl<F: FnMut(StreamNumber, StreamVersion)> Absorbing<'_, F> {
+    /// Takes in a frame that stands at `position`. One that is refused may have been taken in in
+    /// part.
     pub(crate) fn absorb(
         &mut self,
         frame: &Frame<'_>,
@@ -190,7 +224,7 @@ impl Replay {
             return Err(ItemFault::Link(link.version.get()));
         }
         *head = Head { version: link.version, position, index };
-        self.streams.set_head(stream, link.version, position);
+        (self.came)(stream, link.version);
         Ok(())
     }
 }

@@ -89,7 +89,7 @@ fn sync(shared: &Shared, in_use: &InUse) -> io::Result<()> {
 }
 
 /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
-fn write_again(shared: &Shared, range: Unproven) -> io::Result<()> {
+pub(in crate::log) fn write_again(shared: &Shared, range: Unproven) -> io::Result<()> {
     let path = shared.directory.segment(range.segment);
     let disk = shared.directory.io();
     // A file that another log shares is never written; it was durable when it was shared.
@@ -111,7 +111,7 @@ fn write_again(shared: &Shared, range: Unproven) -> io::Result<()> {
     disk.sync_data(&file)
 }
 
-fn seal_late(shared: &Shared, id: SegmentId, seal: &Seal) -> io::Result<()> {
+pub(in crate::log) fn seal_late(shared: &Shared, id: SegmentId, seal: &Seal) -> io::Result<()> {
     let Some(segment) = shared.segments.get(id) else { return Ok(()) };
     let file = open_regular(&shared.directory.segment(id), true)?;
     if has_other_names(&file)? {

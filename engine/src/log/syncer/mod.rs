@@ -21,7 +21,7 @@ use super::fault::IoError;
 use super::shared::Shared;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Arc, PoisonError};
-pub(super) use files::InUse;
+pub(super) use files::{InUse, seal_late, write_again};
 #[cfg(all(test, loom))]
 pub(super) use order::{Failed, Medium};
 pub(super) use order::{Owed, Retired, SyncOrder};
