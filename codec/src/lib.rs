@@ -65,7 +65,7 @@ pub use item::{
     Extensions, FurtherLink, Item, ItemError, ItemFlags, ItemHeader, ItemKind, Items, Key, Link,
     MetadataTooLong, Source, StreamItemError, StreamKey, StreamKeyError, TypeItem, TypeItemError,
 };
-pub use manifest::{Ancestor, Manifest, ManifestError};
+pub use manifest::{Ancestor, Manifest, ManifestError, Owner};
 pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,
     SegOpenTypes, SegmentHeader, Stop, StopReason, Succession, Walk, WalkState, WriteWay,

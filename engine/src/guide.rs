@@ -17,3 +17,6 @@ pub mod snapshots {}
 
 #[doc = include_str!("../guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../guide/forks.md")]
+pub mod forks {}

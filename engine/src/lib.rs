@@ -61,12 +61,12 @@ pub use factlog_codec::types::{
     ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName, CursorNameError,
-    CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FrameError, HeaderError,
-    HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError,
-    SegOpenError, SegmentId, Sequence, Stop, StopReason, StreamItemError, StreamKey,
-    StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
-    versions, vocabulary,
+    Ancestor, CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName,
+    CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FrameError,
+    HeaderError, HistoryId, ItemError, Key, LogId, ManifestError, MetadataTooLong, Place, Position,
+    SealError, SegOpenError, SegmentId, Sequence, Source, Stop, StopReason, StreamItemError,
+    StreamKey, StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay,
+    event, value, versions, vocabulary,
 };
 pub use image::{
     Basis, InstanceKey, IntoKey, PassedOver, PassedOverReason, Replica, ReplicaBuilder,
@@ -77,13 +77,13 @@ pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
     BecomesDurable, Clock, CommandFailed, CommitAlign, Cursor, CursorFault, Cut, Damage,
-    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected,
-    FileSystem, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor,
-    NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt,
-    Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy,
-    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
-    ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory, SubmitError,
-    SyncError, SystemClock, ThreadOptions, Transaction, WaitStrategy, Waited, Witness, Writer,
-    WriterThread, check_schema,
+    DamageReason, DiskObserver, DiskOperation, Draft, Drafts, Durability, EventRef, Expected, Fact,
+    FileSystem, Fork, ForkError, Forked, Hole, InstanceSuspended, IoError, ItemFault, Log, LogType,
+    Meta, NamedCursor, NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError,
+    Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal,
+    Refused, Remedy, Rerun, RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport,
+    Salvaged, SaveError, SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress,
+    ScrubReason, ScrubReport, ScrubStop, SeekError, Start, Stats, StreamCursor, StreamHistory,
+    SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, Turn, WaitStrategy, Waited,
+    WhatIf, WhatIfError, Witness, Writer, WriterThread, check_schema,
 };

@@ -3,7 +3,7 @@
 use factlog_codec::layout::{
     FRAME_HEADER, ITEM_HEADER, MAX_EVENTS, MAX_FURTHER_STREAMS, align_up, max_type_table,
 };
-use factlog_codec::types::{Encode, EventType};
+use factlog_codec::types::{Encode, EventType, Scratch};
 use factlog_codec::{
     CommandItem, EventExtensions, FurtherLink, ItemFlags, ItemHeader, ItemKind, Link,
     MetadataTooLong, Position, SegOpen, Sequence, StreamKey, StreamNumber, StreamVersion,
@@ -35,6 +35,18 @@ impl Transaction<'_> {
             Some(number) => number,
             None => self.find_or_add_type(event_type)?,
         };
+        self.put_as(type_number, meta, |room, scratch| event.encode(room, scratch).ok())?;
+        Ok(sequence)
+    }
+
+    /// An event of a type that stands in the log or in this transaction.
+    #[inline(always)]
+    pub(super) fn put_as(
+        &mut self,
+        type_number: TypeNumber,
+        meta: Option<&Meta<'_>>,
+        encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
+    ) -> Result<(), Box<AppendError>> {
         let (mut stream, mut extensions, mut extensions_len) = (StreamNumber::NONE, None, 0);
         let mut links = [FurtherLink::default(); MAX_FURTHER_STREAMS];
         if let Some(meta) = meta {
@@ -49,7 +61,7 @@ impl Transaction<'_> {
             if !meta.further.is_empty() {
                 further = self.enter_further(stream, meta.further, &mut links)?;
             }
-            let Meta { cause, correlation, invalidates, metadata, .. } = *meta;
+            let Meta { cause, correlation, invalidates, metadata, source, .. } = *meta;
             let found = EventExtensions {
                 link,
                 further,
@@ -57,6 +69,7 @@ impl Transaction<'_> {
                 correlation,
                 invalidates,
                 metadata,
+                source: source.copied(),
                 ..EventExtensions::default()
             };
             extensions_len = found.encoded_len().map_err(AppendError::Metadata)?;
@@ -75,7 +88,7 @@ impl Transaction<'_> {
         // Until it says otherwise, it may have written anywhere.
         self.high = limit;
         // The length is what code of the user's says: it is not to be trusted.
-        let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
+        let Some(len) = encode(room, scratch).filter(|len| *len <= most) else {
             return Err(AppendError::TooLarge { limit }.into());
         };
         let end = align_up(payload + len);
@@ -107,7 +120,7 @@ impl Transaction<'_> {
         self.body_end = payload + len;
         self.count += 1;
         self.last_item = item;
-        Ok(sequence)
+        Ok(())
     }
 
     /// Most bytes that this frame may take, header included.
@@ -265,7 +278,7 @@ impl Transaction<'_> {
     }
 
     /// Puts an item that is no event; one that is follows it, or it is taken back.
-    fn put_item(
+    pub(super) fn put_item(
         &mut self,
         (kind, type_number, stream): (ItemKind, TypeNumber, StreamNumber),
         len: usize,
@@ -296,7 +309,7 @@ impl Transaction<'_> {
 }
 
 /// Causes must stand in the log already, or before the event in its transaction.
-fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
+pub(super) fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
     for named in [meta.cause, meta.correlation, meta.invalidates].into_iter().flatten() {
         if named >= sequence || named == Sequence::ZERO {
             return Err(AppendError::Unknown(named));
