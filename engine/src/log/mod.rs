@@ -22,6 +22,7 @@
 //! - `snapshots`: what memory images on disk need of the log
 //! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
+//! - `forking`: a log of its own that begins with what another one has
 //! - `salvage`: what can be got out of a damaged log
 //! - `postings`, `conversation`: what has come of an event, as a tree of causes
 //! - `retention`: whole segments from the front are dropped
@@ -29,6 +30,7 @@
 //! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
 //! - `follow`: a log elsewhere is taken over, byte for byte
+//! - `what_if`: what followed is appended to a fork again, with another past
 
 mod append_only;
 mod backup;
@@ -45,6 +47,7 @@ mod failure;
 mod fault;
 mod follow;
 mod fork;
+mod forking;
 mod frontier;
 mod holds;
 mod index;
@@ -77,6 +80,7 @@ mod table_keeper;
 mod type_table;
 mod wait;
 mod wait_durable;
+mod what_if;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
@@ -103,6 +107,7 @@ pub use fault::{CursorFault, IoError, ItemFault};
 pub use follow::{
     Fed, Feed, FeedError, FeedProgress, FollowError, FollowProgress, Follower, Following,
 };
+pub use forking::{Fork, ForkError, Forked};
 pub(crate) use map::StillFile;
 pub(crate) use named::Standing;
 pub use named::{AttachError, NamedCursor, SaveError};
@@ -127,5 +132,6 @@ pub(crate) use submit::{Closing, Handover, Refuse};
 pub use type_table::LogType;
 pub(crate) use wait::Promise;
 pub use wait_durable::BecomesDurable;
+pub use what_if::{Fact, Rerun, Turn, WhatIf, WhatIfError};
 pub(crate) use writer::Point;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -39,6 +39,8 @@ pub enum DiskOperation<'a> {
     Link(&'a Path, &'a Path),
     /// A directory is made.
     MakeDirectory(&'a Path),
+    /// An empty directory is removed.
+    RemoveDirectory(&'a Path),
 }
 
 /// Is told of every operation that changes files of a log. See
@@ -175,6 +177,11 @@ impl DiskIo {
         }
         let operation = DiskOperation::MakeDirectory(path);
         self.run(&operation, || files::make_private(path, parents))
+    }
+
+    /// Removes a directory that has nothing in it.
+    pub(crate) fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.run(&DiskOperation::RemoveDirectory(path), || fs::remove_dir(path))
     }
 
     /// Gives `file` real blocks for `len` bytes of zeros.

@@ -3,7 +3,7 @@
 use factlog_codec::layout::{
     FRAME_HEADER, ITEM_HEADER, MAX_EVENTS, MAX_FURTHER_STREAMS, align_up, max_type_table,
 };
-use factlog_codec::types::{Encode, EventType};
+use factlog_codec::types::{Encode, EventType, Scratch};
 use factlog_codec::{
     CommandItem, EventExtensions, FurtherLink, ItemFlags, ItemHeader, ItemKind, Link,
     MetadataTooLong, Position, SegOpen, Sequence, StreamKey, StreamNumber, StreamVersion,
@@ -39,6 +39,17 @@ impl Transaction<'_> {
             Some(number) => number,
             None => self.find_or_add_type(event_type)?,
         };
+        self.put_as(type_number, meta, |room, scratch| event.encode(room, scratch).ok())?;
+        Ok(sequence)
+    }
+
+    /// An event of a type that stands in the log or in this transaction.
+    pub(super) fn put_as(
+        &mut self,
+        type_number: TypeNumber,
+        meta: Option<&Meta<'_>>,
+        encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
+    ) -> Result<(), Box<AppendError>> {
         let (mut stream, mut extensions, mut extensions_len) = (StreamNumber::NONE, None, 0);
         let mut links = [FurtherLink::default(); MAX_FURTHER_STREAMS];
         if let Some(meta) = meta {
@@ -53,7 +64,7 @@ impl Transaction<'_> {
             if !meta.further.is_empty() {
                 further = self.enter_further(stream, meta.further, &mut links)?;
             }
-            let Meta { cause, correlation, invalidates, metadata, .. } = *meta;
+            let Meta { cause, correlation, invalidates, metadata, source, .. } = *meta;
             let found = EventExtensions {
                 link,
                 further,
@@ -61,6 +72,7 @@ impl Transaction<'_> {
                 correlation,
                 invalidates,
                 metadata,
+                source: source.copied(),
                 ..EventExtensions::default()
             };
             if let Some(target) = invalidates {
@@ -71,7 +83,8 @@ impl Transaction<'_> {
         }
 
         let item = (type_number, stream);
-        self.put_payload(event, item, extensions.as_ref().map(|found| (found, extensions_len)))?;
+        let beside = extensions.as_ref().map(|found| (found, extensions_len));
+        self.put_payload(item, beside, encode)?;
         if let Some(EventExtensions { link: Some(link), further, .. }) = extensions {
             let (position, index) = (self.position(), (self.count - 1) as u16);
             let head = |link: Link| Head { version: link.version, position, index };
@@ -80,7 +93,7 @@ impl Transaction<'_> {
                 self.writer.stage.set_head(further.stream, head(further.link));
             }
         }
-        Ok(sequence)
+        Ok(())
     }
 
     /// An event of a known type, and nothing beside it.
@@ -94,7 +107,8 @@ impl Transaction<'_> {
         if count >= MAX_EVENTS {
             return Err(AppendError::TooManyEvents.into());
         }
-        let put = self.put_payload(event, (type_number, StreamNumber::NONE), None);
+        let item = (type_number, StreamNumber::NONE);
+        let put = self.put_payload(item, None, |room, scratch| event.encode(room, scratch).ok());
         if let Err(error) = put {
             self.wipe(self.used());
             return Err(error);
@@ -106,9 +120,9 @@ impl Transaction<'_> {
     #[inline(always)]
     fn put_payload(
         &mut self,
-        event: &impl Encode,
         (type_number, stream): (TypeNumber, StreamNumber),
         extensions: Option<(&EventExtensions<'_>, usize)>,
+        encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
     ) -> Result<(), Box<AppendError>> {
         let (limit, item) = (self.limit, self.used());
         let extensions_len = extensions.map_or(0, |(_, len)| len);
@@ -119,7 +133,7 @@ impl Transaction<'_> {
         let most = room.len();
         // The length is what code of the user's says: it is not to be trusted.
         let at_work = AtWork { spoilt: &mut self.spoilt, limit };
-        let Some(len) = event.encode(room, scratch).ok().filter(|len| *len <= most) else {
+        let Some(len) = encode(room, scratch).filter(|len| *len <= most) else {
             return Err(too_large(limit));
         };
         at_work.done();
@@ -291,7 +305,7 @@ impl Transaction<'_> {
     }
 
     /// Puts an item that is no event; one that is follows it, or it is taken back.
-    fn put_item(
+    pub(super) fn put_item(
         &mut self,
         (kind, type_number, stream): (ItemKind, TypeNumber, StreamNumber),
         len: usize,
@@ -327,7 +341,7 @@ fn too_large(limit: usize) -> Box<AppendError> {
 }
 
 /// Causes must stand in the log already, or before the event in its transaction.
-fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
+pub(super) fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
     for named in [meta.cause, meta.correlation, meta.invalidates].into_iter().flatten() {
         if named >= sequence || named == Sequence::ZERO {
             return Err(AppendError::Unknown(named));

@@ -190,13 +190,21 @@ impl<'w> Transaction<'w> {
         event: &impl Encode,
         meta: Option<&Meta<'_>>,
     ) -> Result<Sequence, Box<AppendError>> {
+        self.all_of(|transaction| transaction.put(event, meta.filter(|meta| !meta.is_empty())))
+    }
+
+    /// Adds what `put` adds: all of it, or after an error or a panic nothing.
+    pub(super) fn all_of<T>(
+        &mut self,
+        put: impl FnOnce(&mut Self) -> Result<T, Box<AppendError>>,
+    ) -> Result<T, Box<AppendError>> {
         if self.spoilt != 0 {
             // Code of the user's panicked on the way, and was caught.
             self.wipe(self.used());
         }
         let (point, body_end) = (self.writer.stage.savepoint(), self.body_end);
         let adding = Adding { transaction: self, point, body_end };
-        let put = adding.transaction.put(event, meta.filter(|meta| !meta.is_empty()));
+        let put = put(adding.transaction);
         if put.is_ok() {
             std::mem::forget(adding);
         }
