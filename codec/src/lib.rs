@@ -66,7 +66,7 @@ pub use item::{
     Extensions, FurtherLink, Item, ItemError, ItemFlags, ItemHeader, ItemKind, Items, Key, Link,
     MetadataTooLong, Source, StreamItemError, StreamKey, StreamKeyError, TypeItem, TypeItemError,
 };
-pub use manifest::{Ancestor, Manifest, ManifestError};
+pub use manifest::{Ancestor, Manifest, ManifestError, Owner};
 pub use postings::{Posting, PostingsError, PostingsHead, encode as encode_postings};
 pub use segment::{
     Descriptor, HeaderError, Predecessor, Residue, Seal, SealError, SegOpen, SegOpenError,

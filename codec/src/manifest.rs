@@ -8,7 +8,10 @@ use uuid::Uuid;
 use crate::bytes::{Reader, all_zero, put};
 use crate::checksum::page_crc;
 use crate::ids::{Epoch, HistoryId, LogId, Position, SegmentId, Sequence};
-use crate::layout::{FORMAT_VERSION, MAX_LINEAGE, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS, PAGE};
+use crate::layout::{
+    ALIGN, FIRST_FRAME, FORMAT_VERSION, MAX_LINEAGE, MAX_SEGMENT_BITS, MIN_SEGMENT_BITS, PAGE,
+    seal_offset,
+};
 use crate::raw::{MANIFEST_MAGIC, RawAncestor, RawManifest};
 use crate::segment::Descriptor;
 
@@ -46,6 +49,27 @@ pub struct Ancestor {
     pub history: HistoryId,
     /// The last sequence taken from it.
     pub last_sequence: Sequence,
+    /// The position behind the last frame taken from it.
+    pub end: Position,
+}
+
+/// Whose a segment of a log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The log that wrote it, as its header says.
+    pub log: LogId,
+    /// Where it ends at the latest for this log, if an ancestor goes on in it.
+    pub end: Option<u32>,
+}
+
+impl Owner {
+    /// That of a segment in a log with this lineage.
+    pub fn of(segment: SegmentId, log: LogId, lineage: &[Ancestor], bits: u8) -> Self {
+        let found = lineage.iter().find(|ancestor| segment <= ancestor.end.segment(bits));
+        let Some(ancestor) = found else { return Self { log, end: None } };
+        let cut = ancestor.end.segment(bits) == segment;
+        Self { log: ancestor.log, end: cut.then(|| ancestor.end.offset(bits)) }
+    }
 }
 
 /// Why a slot cannot be used.
@@ -66,6 +90,8 @@ pub enum ManifestError {
     Bits(u8),
     /// A reserved field or flag is in use, or the lineage is too long.
     Reserved,
+    /// The lineage goes back: an ancestor ends before the one before it, or inside a header.
+    Lineage,
 }
 
 impl fmt::Display for ManifestError {
@@ -82,6 +108,7 @@ impl fmt::Display for ManifestError {
             Self::Descriptor => write!(f, "payloads are in a form that this build cannot read"),
             Self::Bits(bits) => write!(f, "impossible segment size: 2 to the power of {bits}"),
             Self::Reserved => write!(f, "a reserved field of the manifest is in use"),
+            Self::Lineage => write!(f, "the lineage in the manifest contradicts itself"),
         }
     }
 }
@@ -122,6 +149,7 @@ impl Manifest {
                 log: *ancestor.log.uuid().as_bytes(),
                 history: *ancestor.history.uuid().as_bytes(),
                 last_sequence: ancestor.last_sequence.get(),
+                end: ancestor.end.raw(),
             };
             rest = put(rest, bytemuck::bytes_of(&raw));
         }
@@ -129,6 +157,18 @@ impl Manifest {
         raw.crc = page_crc(0, &page, CRC_FIELD);
         put(&mut page, bytemuck::bytes_of(&raw));
         page
+    }
+
+    /// Whose a segment is: that of the first ancestor that ends in it or behind it, else of the log
+    /// itself.
+    pub fn owner(&self, segment: SegmentId) -> Owner {
+        Owner::of(segment, self.log, &self.lineage, self.bits)
+    }
+
+    /// Whether something that was written for `log` may be of this one: it is the same, or an
+    /// ancestor.
+    pub fn knows(&self, log: LogId) -> bool {
+        self.log == log || self.lineage.iter().any(|ancestor| ancestor.log == log)
     }
 
     /// From a slot, which may be anything.
@@ -164,10 +204,14 @@ impl Manifest {
                 log: LogId::new(Uuid::from_bytes(ancestor.log)),
                 history: HistoryId::new(Uuid::from_bytes(ancestor.history)),
                 last_sequence: Sequence::new(ancestor.last_sequence),
+                end: Position::from_raw(ancestor.end),
             });
         }
         if raw.reserved != 0 || raw.flags & !CLEAN != 0 || !all_zero(reader.rest()) {
             return Err(ManifestError::Reserved);
+        }
+        if !is_in_order(&lineage, raw.bits) {
+            return Err(ManifestError::Lineage);
         }
         Ok(Self {
             generation: raw.generation,
@@ -182,4 +226,21 @@ impl Manifest {
             lineage,
         })
     }
+}
+
+/// Whether each ancestor ends at a place where a frame may end, and not before the one before it.
+fn is_in_order(lineage: &[Ancestor], bits: u8) -> bool {
+    let possible = |ancestor: &Ancestor| {
+        let (segment, offset) = (ancestor.end.segment(bits), ancestor.end.offset(bits));
+        let inside = offset > FIRST_FRAME && offset as usize <= seal_offset(bits);
+        segment != SegmentId::NONE
+            && Position::new(segment, offset, bits) == ancestor.end
+            && inside
+            && offset.is_multiple_of(ALIGN as u32)
+    };
+    let rises = |pair: &[Ancestor]| match pair {
+        [one, next] => one.end <= next.end && one.last_sequence <= next.last_sequence,
+        _ => true,
+    };
+    lineage.iter().all(possible) && lineage.windows(2).all(rises)
 }

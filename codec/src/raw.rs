@@ -273,6 +273,8 @@ pub(crate) struct RawAncestor {
     pub(crate) history: [u8; 16],
     /// The last sequence taken from it.
     pub(crate) last_sequence: u64,
+    /// The position behind the last frame taken from it.
+    pub(crate) end: u64,
 }
 
 /// The head of one slot of a named cursor; the rest of the page is zero.
@@ -472,7 +474,7 @@ const _: () = {
     assert!(size_of::<RawCatalog>() == 96);
     assert!(size_of::<RawCatalogEntry>() == 24);
     assert!(size_of::<RawManifest>() == 96);
-    assert!(size_of::<RawAncestor>() == 40);
+    assert!(size_of::<RawAncestor>() == 48);
     assert!(size_of::<RawType>() == 16);
     assert!(size_of::<RawCommand>() == 64);
     assert!(size_of::<RawCursor>() == 152);

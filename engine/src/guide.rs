@@ -20,3 +20,6 @@ pub mod time_travel {}
 
 #[doc = include_str!("../guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../guide/forks.md")]
+pub mod forks {}

@@ -228,6 +228,7 @@ def check_seal(segment, walked, successor):
         if seal is None:
             return
         if successor and successor.why != FULL and seal.end != walked.end:
+            # Older than the cut, or of what an ancestor wrote behind a fork.
             return
         require(seal == walked, f"SEAL {seal} differs from the frames {walked}")
 
@@ -316,7 +317,8 @@ def open_segments(directory, manifest):
                 if int(name[:10]) >= manifest.floor]
     require(segments and segments[0].number == manifest.floor, "segment of the floor is missing")
     for segment in segments:
-        require(segment.uuid == manifest.uuid, f"segment {segment.number} is of another log")
+        owner, _ = manifest.owner(segment.number)
+        require(segment.uuid == owner, f"segment {segment.number} is of another log")
         require(segment.bits == manifest.bits, f"segment {segment.number} has another size")
     return segments
 
@@ -346,8 +348,16 @@ def read_log(directory):
                     f"segment {segments[following].number}: its predecessor is missing or in use "
                     "by another")
         adjacent = successor and successor.predecessor == segment.number
-        limit = successor.end if adjacent else sealed_end(segment)
+        _, cut = manifest.owner(segment.number)
+        require(not adjacent or cut is None or successor.end == cut,
+                f"segment {segment.number}: what was taken ends elsewhere than the lineage says")
+        limit = successor.end if adjacent else cut or sealed_end(segment)
         walked = walk.segment(segment, limit)
+        if cut is not None and not successor and walked and walked.end == cut:
+            # What stands behind that, and what a SEAL says of it, is the ancestor's.
+            walk.finish(segment.position(cut))
+            walk.end(segment, cut, "forked: not written to yet")
+            return
         if not adjacent or walked.end != limit:
             break
         check_seal(segment, walked, successor)

@@ -13,7 +13,7 @@ ALIGNMENT = 16
 FRAME_HEADER = struct.Struct("<IIQQQIHBBII")
 FRAME_WORDS = struct.Struct("<4x5Q")
 DATA, SEGOPEN, EPOCH, SNAPSHOT, PAD, GAP = range(1, 7)
-FIRST, FULL, TORN, REPAIRED = range(1, 5)
+FIRST, FULL, TORN, REPAIRED, FORKED = range(1, 6)
 
 DESCRIPTOR = bytes.fromhex("0120100100000800")
 SEGMENT_MAGIC = b"\xfa" b"ctlog\r\n"
@@ -120,6 +120,15 @@ class Manifest:
     floor: int
     checkpoint: int
     checkpoint_sequence: int
+    ancestors: tuple
+
+    def owner(self, number):
+        """Whose a segment is, and where it ends at the latest for this log; None if that is open."""
+        for uuid, end in self.ancestors:
+            last, offset = end >> self.bits, end & ((1 << self.bits) - 1)
+            if number <= last:
+                return uuid, offset if number == last else None
+        return self.uuid, None
 
     @classmethod
     def parse(cls, page):
@@ -139,13 +148,21 @@ class Manifest:
         epoch, floor = cursor.uint(4), cursor.uint(4)
         require(floor >= 1, "the manifest's floor is no segment")
         checkpoint, checkpoint_sequence = cursor.uint(8), cursor.uint(8)
-        ancestors = cursor.uint(4)
-        require(ancestors <= MAX_ANCESTORS, "too many ancestors in the manifest")
+        count = cursor.uint(4)
+        require(count <= MAX_ANCESTORS, "too many ancestors in the manifest")
         cursor.zero(4)
-        cursor.take(40 * ancestors)
+        ancestors, before = [], (0, 0)
+        for _ in range(count):
+            ancestor, _, last, end = cursor.take(16), cursor.take(16), cursor.uint(8), cursor.uint(8)
+            offset = end & ((1 << bits) - 1)
+            require(before <= (end, last) and before[1] <= last, "the lineage goes back")
+            require(1 <= end >> bits < 1 << 32 and end % 16 == 0
+                    and PAGE < offset <= (1 << bits) - PAGE, "an ancestor ends where no frame can")
+            before = end, last
+            ancestors.append((ancestor, end))
         cursor.zero(cursor.remaining())
         return cls(bits, bool(flags), generation, uuid, history, epoch, floor,
-                   checkpoint, checkpoint_sequence)
+                   checkpoint, checkpoint_sequence, tuple(ancestors))
 
 
 @dataclass(frozen=True)
@@ -190,7 +207,7 @@ class SegOpen:
         way, why = cursor.uint(1), cursor.uint(1)
         cursor.zero(10)
         require(way in (1, 2), f"unknown way {way}")
-        require(why in (FIRST, FULL, TORN, REPAIRED), f"unknown why {why}")
+        require(FIRST <= why <= FORKED, f"unknown why {why}")
         require(next_stream >= 1, "next stream is 0")
         return cls(history, fold, predecessor, end, next_stream, next_type, types, why,
                    cursor.take(cursor.remaining()))

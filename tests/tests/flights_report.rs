@@ -277,11 +277,15 @@ fn which_command_lines_make_sense() {
         crash: true,
         durability: Policy::Group,
         json: true,
+        what_if: None,
     };
     let words = ["--json", "--crash", "--data", "f", "--durability", "group", "--dir", "d"];
     assert_eq!(parse(&words), run(all));
     let odd = Args { data: Some("--json".into()), dir: Some("a=b".into()), ..Args::default() };
     assert_eq!(parse(&["--data=--json", "--dir", "a=b"]), run(odd));
+    let cancelled = Args { what_if: Some("UA1545".into()), ..Args::default() };
+    assert_eq!(parse(&["--what-if", "UA1545"]), run(cancelled));
+    assert_eq!(parse(&["--what-if"]), Err(ArgError::NoValue("--what-if")));
     assert_eq!(parse(&["--crash", "--help"]), Ok(Parsed::Help));
     assert_eq!(parse(&["-h"]), Ok(Parsed::Help));
 
@@ -294,7 +298,7 @@ fn which_command_lines_make_sense() {
     assert_eq!(parse(&["--json", "--json"]), Err(ArgError::Repeated("--json")));
     assert_eq!(parse(&["--jsno"]), Err(ArgError::Unknown("--jsno".into())));
     assert_eq!(parse(&["file"]), Err(ArgError::Unexpected("file".into())));
-    for option in ["--data", "--dir", "--crash", "--durability", "--json", "--help"] {
+    for option in ["--data", "--dir", "--crash", "--durability", "--json", "--what-if", "--help"] {
         assert!(args::USAGE.contains(option));
     }
     assert_eq!(args::EXIT_USAGE, 2);

@@ -38,6 +38,8 @@ pub enum Succession {
     TornTail,
     /// It was damaged; repair ended it, and lost sequences are named by a GAP.
     Repaired,
+    /// It is an ancestor's, which goes on there; the log was forked from it at that place.
+    Forked,
 }
 
 /// What is before a segment.
@@ -147,6 +149,7 @@ impl SegOpen {
                 Succession::Full => 2,
                 Succession::TornTail => 3,
                 Succession::Repaired => 4,
+                Succession::Forked => 5,
             },
             ..RawSegOpen::zeroed()
         };
@@ -221,6 +224,7 @@ impl SegOpen {
             2 => Succession::Full,
             3 => Succession::TornTail,
             4 => Succession::Repaired,
+            5 => Succession::Forked,
             other => return Err(SegOpenError::Why(other)),
         };
         if raw.reserved != [0; 10] {

@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use factlog_codec::layout::{MAX_LINEAGE, PAGE, seal_offset};
 use factlog_codec::{
     Ancestor, CursorName, CursorPlace, CursorSlot, CursorSlotError, Epoch, Fold, HeaderError,
-    HistoryId, LogId, Manifest, ManifestError, Position, Seal, SealError, SegmentHeader, SegmentId,
-    Sequence,
+    HistoryId, LogId, Manifest, ManifestError, Owner, Position, Seal, SealError, SegmentHeader,
+    SegmentId, Sequence,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -48,6 +48,7 @@ fn ancestor(number: u128) -> Ancestor {
         log: LogId::new(Uuid::from_u128(number)),
         history: HistoryId::new(Uuid::from_u128(number << 64)),
         last_sequence: Sequence::new(u64::MAX),
+        end: Position::new(SegmentId::new(number as u32), 8192, 22),
     }
 }
 
@@ -184,7 +185,8 @@ fn is_each_reason_against_a_manifest_given() {
         (decode(88, &[33]), ManifestError::Reserved),
         (decode(88, &[0xFF; 4]), ManifestError::Reserved),
         (decode(92, &[1]), ManifestError::Reserved),
-        (decode(96 + 80, &[1]), ManifestError::Reserved),
+        (decode(96 + 96, &[1]), ManifestError::Reserved),
+        (decode(96 + 40, &[1]), ManifestError::Lineage),
         (decode(PAGE - 1, &[1]), ManifestError::Reserved),
     ];
     for (found, reason) in expected {
@@ -287,23 +289,97 @@ fn is_a_lineage_of_more_than_32_refused() {
     let _ = manifest(MAX_LINEAGE + 1).encode();
 }
 
-fn ancestors() -> impl Strategy<Value = Vec<Ancestor>> {
-    let ancestor = any::<([u8; 16], [u8; 16], u64)>().prop_map(|(log, history, last)| Ancestor {
-        log: LogId::new(Uuid::from_bytes(log)),
-        history: HistoryId::new(Uuid::from_bytes(history)),
-        last_sequence: Sequence::new(last),
-    });
+/// In the order in which a lineage must be, for segments of this size.
+fn lineage(bits: u8, ancestors: &[([u8; 16], [u8; 16], u64, u32, u32)]) -> Vec<Ancestor> {
+    let mut places: Vec<_> = ancestors
+        .iter()
+        .map(|(_, _, last, segment, offset)| {
+            // The smallest segment's frames stand in all.
+            let offset = 4112 + offset % ((1 << 22) - 2 * 4096) / 16 * 16;
+            (Position::new(SegmentId::new((*segment).max(1)), offset, bits), Sequence::new(*last))
+        })
+        .collect();
+    places.sort_unstable();
+    let mut sequences: Vec<_> = places.iter().map(|place| place.1).collect();
+    sequences.sort_unstable();
+    let places = places.iter().zip(sequences).zip(ancestors);
+    let ancestor =
+        |((place, last), from): ((&(Position, _), _), &([u8; 16], [u8; 16], u64, _, _))| Ancestor {
+            log: LogId::new(Uuid::from_bytes(from.0)),
+            history: HistoryId::new(Uuid::from_bytes(from.1)),
+            last_sequence: last,
+            end: place.0,
+        };
+    places.map(ancestor).collect()
+}
+
+fn ancestors() -> impl Strategy<Value = Vec<([u8; 16], [u8; 16], u64, u32, u32)>> {
     prop_oneof![
-        prop::collection::vec(ancestor.clone(), 0..MAX_LINEAGE),
-        prop::collection::vec(ancestor, MAX_LINEAGE),
+        prop::collection::vec(any::<([u8; 16], [u8; 16], u64, u32, u32)>(), 0..MAX_LINEAGE),
+        prop::collection::vec(any::<([u8; 16], [u8; 16], u64, u32, u32)>(), MAX_LINEAGE),
     ]
+}
+
+/// Whose is a segment, and where does it end? Held against going over the lineage from its end.
+#[test]
+fn does_a_segment_belong_to_the_ancestor_that_wrote_it() {
+    let at = |number: u128, segment, offset| Ancestor {
+        end: Position::new(SegmentId::new(segment), offset, 22),
+        ..ancestor(number)
+    };
+    let lineage = vec![at(1, 3, 8192), at(2, 3, 8192), at(3, 5, 4128), at(4, 7, 9000 / 16 * 16)];
+    let manifest = Manifest { log: LogId::new(Uuid::from_u128(9)), lineage, ..manifest(0) };
+    let owners = [
+        (1, 1, None),
+        (2, 1, None),
+        (3, 1, Some(8192)),
+        (4, 3, None),
+        (5, 3, Some(4128)),
+        (6, 4, None),
+        (7, 4, Some(8992)),
+        (8, 9, None),
+        (9, 9, None),
+    ];
+    for (segment, log, end) in owners {
+        let owner = manifest.owner(SegmentId::new(segment));
+        assert_eq!(
+            owner,
+            Owner { log: LogId::new(Uuid::from_u128(log)), end },
+            "segment {segment}"
+        );
+    }
+    assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+}
+
+/// A lineage that goes back, or ends where no frame can, is none.
+#[test]
+fn is_a_lineage_that_contradicts_itself_refused() {
+    let whole = |lineage| Manifest::decode(&Manifest { lineage, ..manifest(0) }.encode());
+    let at = |segment: u32, offset| Ancestor {
+        end: Position::new(SegmentId::new(segment), offset, 22),
+        ..ancestor(1)
+    };
+    assert!(whole(vec![at(2, 8192), at(2, 8208)]).is_ok());
+    let earlier = Ancestor { last_sequence: Sequence::new(7), ..at(3, 8192) };
+    for lineage in [
+        vec![at(2, 8208), at(2, 8192)],
+        vec![at(3, 8192), at(2, 8192)],
+        vec![at(2, 8192), earlier],
+        vec![at(2, 8200)],
+        vec![at(2, 4096)],
+        vec![at(2, (1 << 22) - 4080)],
+        vec![at(0, 8192)],
+        vec![Ancestor { end: Position::from_raw(u64::MAX & !15), ..at(1, 8192) }],
+    ] {
+        assert_eq!(whole(lineage.clone()), Err(ManifestError::Lineage), "{lineage:?}");
+    }
 }
 
 proptest! {
     #[test]
     fn do_pages_come_back_as_they_were_written(
         ids: ([u8; 16], [u8; 16]), bits in 22_u8..31, numbers: (u32, u32, u32), words: [u64; 6],
-        clean: bool, lineage in ancestors(), chain: [u8; 32],
+        clean: bool, ancestors in ancestors(), chain: [u8; 32],
     ) {
         let log = LogId::new(Uuid::from_bytes(ids.0));
         let segment = SegmentId::new(numbers.0.max(1));
@@ -321,7 +397,8 @@ proptest! {
 
         let manifest = Manifest {
             generation: words[0], log, history: HistoryId::new(Uuid::from_bytes(ids.1)), bits,
-            epoch: Epoch::new(numbers.0), floor: SegmentId::new(numbers.1), clean, lineage,
+            epoch: Epoch::new(numbers.0), floor: SegmentId::new(numbers.1), clean,
+            lineage: lineage(bits, &ancestors),
             checkpoint: Position::from_raw(words[1]), checkpoint_sequence: Sequence::new(words[2]),
         };
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));

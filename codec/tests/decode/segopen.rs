@@ -91,7 +91,7 @@ fn is_each_reason_given_for_its_bytes() {
         (with(52, 0), SegOpenError::Way(0)),
         (with(52, 3), SegOpenError::Way(3)),
         (with(53, 0), SegOpenError::Why(0)),
-        (with(53, 5), SegOpenError::Why(5)),
+        (with(53, 6), SegOpenError::Why(6)),
         (with(54, 1), SegOpenError::Reserved),
         (with(63, 1), SegOpenError::Reserved),
         (with(50, 1), SegOpenError::Types(1)),
@@ -138,16 +138,16 @@ proptest! {
     #[test]
     fn does_a_segopen_come_back(
         types in types(), history: [u8; 16], numbers: (u32, u32, u16), words: [u64; 3], way: bool,
-        why in 0_usize..4,
+        why in 0_usize..5,
     ) {
-        use Succession::{First, Full, Repaired, TornTail};
+        use Succession::{First, Forked, Full, Repaired, TornTail};
         let open = SegOpen {
             history: HistoryId::new(Uuid::from_bytes(history)),
             before: Predecessor {
                 segment: SegmentId::new(numbers.0),
                 end: numbers.1,
                 fold: Fold::from_raw(words[0]),
-                why: [First, Full, TornTail, Repaired][why],
+                why: [First, Full, TornTail, Repaired, Forked][why],
             },
             wall_clock: words[1],
             next_stream: StreamNumber::new(words[2]),

@@ -13,6 +13,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 /// What `--help` prints, and what follows an error in the command line.
 pub(crate) const USAGE: &str = "\
 usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
+               [--what-if FLIGHT]
 
   --data FILE  read this table of flights: CSV with a header, plain, gzip or zstd
                (default: New York's flights of January 2013, which are built in)
@@ -25,6 +26,10 @@ usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
                answered, one sync for those that are written together), always (the same,
                one sync for each frame)
   --json       print one JSON object instead of the report
+  --what-if FLIGHT
+               instead of the report: what its aircraft would have missed if this flight had
+               been cancelled, in a fork of the log; the first UA1545 that left, or
+               UA1545/EWR/1357035300, with origin and planned departure
   --help       print this
 ";
 
@@ -41,6 +46,8 @@ pub(crate) struct Args {
     pub(crate) durability: Policy,
     /// Report as JSON.
     pub(crate) json: bool,
+    /// The flight that is cancelled in a fork.
+    pub(crate) what_if: Option<String>,
 }
 
 /// When facts become durable: the engine's policies, by their names on the command line.
@@ -163,6 +170,11 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
             Some("--durability") => {
                 let value = value("--durability", attached, &mut words)?;
                 set_once("--durability", &mut policy, Policy::named(&value)?)?;
+            }
+            Some("--what-if") => {
+                let value = value("--what-if", attached, &mut words)?;
+                let flight = value.to_string_lossy().into_owned();
+                set_once("--what-if", &mut args.what_if, flight)?;
             }
             Some("--crash") => args.crash = flag("--crash", attached, args.crash)?,
             Some("--json") => args.json = flag("--json", attached, args.json)?,

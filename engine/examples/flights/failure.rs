@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use factlog::{
     AppendError, Damage, IoError, OpenError, ReadError, SeekError, Sequence, StreamKeyError,
-    SyncError, ViewError,
+    SyncError, ViewError, WhatIfError,
 };
 
 use super::input::InputError;
@@ -36,6 +36,11 @@ pub(crate) enum Failure {
         seen: u64,
         wanted: u64,
     },
+    /// No flight of that name has left.
+    NoFlight(String),
+    /// Nobody knows which aircraft flew it.
+    NoAircraft(String),
+    WhatIf(Box<WhatIfError>),
     /// What was folded while appending is not what the log says.
     Different,
 }
@@ -44,7 +49,7 @@ impl Failure {
     /// 2: the input is at fault; 3: the log is damaged; 1: anything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Input(_) | Self::OtherTable { .. } => 2,
+            Self::Input(_) | Self::OtherTable { .. } | Self::NoFlight(_) | Self::NoAircraft(_) => 2,
             Self::Damaged(_) | Self::Open(OpenError::Damaged(_)) => 3,
             _ => 1,
         }
@@ -75,6 +80,16 @@ impl fmt::Display for Failure {
             Self::Ended { seen, wanted } => {
                 write!(f, "the log ended after {seen} events, of {wanted}")
             }
+            Self::NoFlight(flight) => write!(
+                f,
+                "no flight {} has left: it is carrier and number, UA1545, and if there are several \
+                 origin and planned departure, UA1545/EWR/1357035300",
+                flight.escape_debug()
+            ),
+            Self::NoAircraft(flight) => {
+                write!(f, "the table does not say which aircraft flew {flight}")
+            }
+            Self::WhatIf(error) => error.fmt(f),
             Self::Different => {
                 write!(f, "the views that were folded live differ from those of the log")
             }

@@ -9,6 +9,9 @@
 //! Then the same steps come as commands, into a log of their own: two aggregates, flights and
 //! aircraft, decide which of them can be, and the report says how many cannot, and why.
 //!
+//! With `--what-if UA1545` that flight is cancelled in a fork of the log, and what is shown is what its
+//! aircraft would have missed.
+//!
 //! ```text
 //! cargo run --release --example flights
 //! cargo run --release --example flights -- --dir DIR --crash   # stops dead halfway
@@ -27,6 +30,7 @@ mod operations;
 mod produce;
 mod report;
 mod views;
+mod what_if;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -101,6 +105,17 @@ fn run(args: &Args) -> Result<(), Failure> {
     let began = Instant::now();
     let replayed: Views = fold(&log, total, |_, _| {})?;
     let replay_seconds = began.elapsed().as_secs_f64();
+
+    if let Some(flight) = &args.what_if {
+        let folder = tempfile::tempdir_in(directory).map_err(Failure::Temporary)?;
+        let missed = what_if::cancel(&log, flight, folder.path(), &replayed)?;
+        if args.json {
+            println!("{}", missed.to_json());
+        } else {
+            print!("{}", missed.to_page());
+        }
+        return Ok(());
+    }
 
     let decided = decide_all(&input, &directory.join("decided"))?;
 

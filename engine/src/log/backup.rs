@@ -221,8 +221,12 @@ impl Plan {
         for (done, id) in self.segments.iter().enumerate() {
             progress(BackupProgress { done, of });
             let (from, to) = (shared.directory.segment(*id), target.segment(*id));
+            let forked = shared.owner(*id).end.and_then(|_| shared.segments.get(*id)?.end());
             let copied = if self.end.segment(shared.bits) == *id {
                 copy_segment(disk, &from, &to, self.end.offset(shared.bits), 1 << shared.bits)
+            } else if let Some(end) = forked {
+                // What an ancestor wrote behind the fork is no part of this log.
+                copy_segment(disk, &from, &to, end, 1 << shared.bits)
             } else {
                 copy_file(disk, &from, &to)
             };

@@ -79,6 +79,9 @@ pub enum OpenError {
     Foreign(SegmentId),
     /// Bytes that were durable are gone or changed. Nothing was written.
     Damaged(Box<Damage>),
+    /// The same, in what the log was forked from: it shares those files with others, and repairs none
+    /// of them.
+    DamagedAncestor(Box<Damage>),
     /// The log was not closed, or its tail is torn, and only a clean end was to be accepted. Nothing
     /// was written: what was found.
     NotClean(Box<RecoveryReport>),
@@ -140,6 +143,12 @@ impl fmt::Display for OpenError {
                  file back"
             ),
             Self::Damaged(damage) => damage.fmt(f),
+            Self::DamagedAncestor(damage) => write!(
+                f,
+                "{damage}. This is a fork, and that is in what it was forked from: it cannot be \
+                 repaired here. Open it for reading only with `Recovery::Repair`, and fork what is \
+                 left of it (`Fork`)"
+            ),
             Self::NotClean(report) => write!(
                 f,
                 "only a clean end was to be accepted, and nothing was changed: {report}; open the \
@@ -206,6 +215,8 @@ pub enum AppendError {
     Correction(Sequence, CorrectionFault),
     /// The event's type stands in the log with another shape.
     Drift(SchemaDrift),
+    /// A type that stands in another log stands here with another shape: its name and version.
+    Shape(Box<str>, u16),
     /// The descriptions of all types would take more than an eighth of a segment.
     TypeTableFull,
     /// Numbers for segments, types, positions or streams are used up.
@@ -256,6 +267,11 @@ impl fmt::Display for AppendError {
                 write!(f, "event {target} cannot be corrected by this one: {fault}")
             }
             Self::Drift(drift) => drift.fmt(f),
+            Self::Shape(name, version) => write!(
+                f,
+                "version {version} of `{name}` stands in this log with another shape than in the \
+                 other: what is appended there in another shape needs a version of its own"
+            ),
             Self::TypeTableFull => write!(
                 f,
                 "the descriptions of all types together would take more than an eighth of a \

@@ -22,12 +22,14 @@
 //! - `snapshots`: what memory images on disk need of the log
 //! - `scrub`: sealed segments are read again, to find what has rotted
 //! - `backup`, `stats`: a copy of a log that is being written; what it is doing
+//! - `forking`: a log of its own that begins with what another one has
 //! - `salvage`: what can be got out of a damaged log
 //! - `postings`, `conversation`: what has come of an event, as a tree of causes
 //! - `retention`: whole segments from the front are dropped
 //! - `wait_durable`: waiting until events are durable
 //! - `submit`: many producers, and the thread that writes for them
 //! - `open`, `options`: how it all begins
+//! - `what_if`: what followed is appended to a fork again, with another past
 
 mod append_only;
 mod backup;
@@ -43,6 +45,7 @@ mod error;
 mod failure;
 mod fault;
 mod fork;
+mod forking;
 mod frontier;
 mod holds;
 mod index;
@@ -75,6 +78,7 @@ mod table_keeper;
 mod type_table;
 mod wait;
 mod wait_durable;
+mod what_if;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupProgress};
@@ -98,6 +102,7 @@ pub use error::{
 pub use failure::{CommandFailed, InstanceSuspended, SnapshotFailed};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
+pub use forking::{Fork, ForkError, Forked};
 pub(crate) use map::StillFile;
 pub(crate) use named::Standing;
 pub use named::{AttachError, NamedCursor, SaveError};
@@ -122,5 +127,6 @@ pub(crate) use submit::{Closing, Handover, Refuse};
 pub use type_table::LogType;
 pub(crate) use wait::Promise;
 pub use wait_durable::BecomesDurable;
+pub use what_if::{Fact, Rerun, Turn, WhatIf, WhatIfError};
 pub(crate) use writer::Point;
 pub use writer::{Expected, Meta, Receipt, Transaction, Writer};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use factlog_codec::{LogId, Sequence, WriteWay};
+use factlog_codec::{Ancestor, LogId, Owner, SegmentId, Sequence, WriteWay};
 
 use super::demand::Demand;
 use super::disk::Directory;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) fork: ForkGuard,
     pub(crate) bits: u8,
     pub(crate) log: LogId,
+    /// The logs that it was forked from.
+    pub(crate) lineage: Vec<Ancestor>,
     pub(crate) frontier: Frontier,
     /// When events become durable without being asked for.
     pub(crate) durability: Durability,
@@ -65,6 +67,12 @@ impl Shared {
     /// Somebody waits for this event to be durable.
     pub(crate) fn demand(&self, sequence: Sequence) {
         self.demand.raise(sequence, self.frontier.visible_pair().1);
+    }
+
+    /// Whose a segment is. An ancestor's is never written, also when this is the last name that
+    /// its file has.
+    pub(crate) fn owner(&self, segment: SegmentId) -> Owner {
+        Owner::of(segment, self.log, &self.lineage, self.bits)
     }
 
     /// Whether commits end at pages.

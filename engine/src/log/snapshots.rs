@@ -4,7 +4,7 @@ use std::io;
 
 use factlog_codec::layout::FIRST_FRAME;
 use factlog_codec::{
-    Block, CursorPlace, Position, SectionBlock, Sections, Sequence, SnapshotHeader,
+    Ancestor, Block, CursorPlace, Position, SectionBlock, Sections, Sequence, SnapshotHeader,
 };
 
 use super::cursor::{Hold, Log};
@@ -27,9 +27,19 @@ impl Log {
         Ok((place, ts))
     }
 
-    /// Whether the log still is the one in which somebody has come to `place`.
+    /// Whether the log still is the one in which somebody has come to `place`. A place in a log that
+    /// this one was forked from is one in this log, as far as that was taken.
     pub(crate) fn standing(&self, place: &CursorPlace) -> Result<Standing, ReadError> {
-        standing(self.shared(), place)
+        let (shared, mut place) = (self.shared(), *place);
+        let taken = |ancestor: &Ancestor| {
+            ancestor.log == place.log
+                && place.position < ancestor.end
+                && place.sequence <= ancestor.last_sequence
+        };
+        if shared.lineage.iter().any(taken) {
+            place.log = shared.log;
+        }
+        standing(shared, &place)
     }
 
     /// The snapshots that are there, the newest first.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use factlog_codec::types::{Event, UpcastError, Upcasts, Vocabulary};
 use factlog_codec::{
-    Epoch, ExtensionError, Extensions, Item, ItemHeader, Sequence, StreamKey, StreamNumber,
+    Epoch, ExtensionError, Extensions, Item, ItemHeader, Sequence, Source, StreamKey, StreamNumber,
     StreamVersion,
 };
 
@@ -188,6 +188,16 @@ impl<'a> EventRef<'a> {
             Some((self.shared.streams.name(further.stream)?, further.link.version))
         };
         Ok(self.extensions.further()?.iter().filter_map(named).collect())
+    }
+
+    /// The event of another log that it was made from: so it is with what a
+    /// [`WhatIf`](crate::WhatIf) has appended again.
+    ///
+    /// # Errors
+    ///
+    /// The extensions cannot be read.
+    pub fn source(&self) -> Result<Option<Source>, ExtensionError> {
+        self.extensions.source()
     }
 
     /// Bytes that the application put beside it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{LogId, Position, Sequence, StreamKey, StreamNumber, StreamVersion};
+use factlog_codec::{Ancestor, LogId, Position, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::corrections::Corrections;
 use super::forward::Cursor;
@@ -154,6 +154,18 @@ impl Log {
     /// Identity of the log.
     pub fn log_id(&self) -> LogId {
         self.shared.log
+    }
+
+    /// The logs that it was forked from, each of which it has up to some event; the nearest last.
+    pub fn lineage(&self) -> &[Ancestor] {
+        &self.shared.lineage
+    }
+
+    /// The log that wrote an event: this one, or that of its ancestors which it was taken from. With
+    /// its history and its sequence it is the event's identity.
+    pub fn written_by(&self, sequence: Sequence) -> LogId {
+        let taken = self.shared.lineage.iter().find(|ancestor| sequence <= ancestor.last_sequence);
+        taken.map_or(self.shared.log, |ancestor| ancestor.log)
     }
 
     /// The directory.

@@ -39,6 +39,8 @@ pub enum DiskOperation<'a> {
     Link(&'a Path, &'a Path),
     /// A directory is made.
     MakeDirectory(&'a Path),
+    /// An empty directory is removed.
+    RemoveDirectory(&'a Path),
 }
 
 /// Is told of every operation that changes files of a log. See
@@ -76,6 +78,11 @@ impl fmt::Debug for DiskIo {
 impl DiskIo {
     pub(crate) fn new(observer: Option<Arc<dyn DiskObserver>>) -> Self {
         Self { observer, home: Arc::default() }
+    }
+
+    /// The same observer, for a directory of its own.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self::new(self.observer.clone())
     }
 
     /// From now on, names are changed only as long as `path` leads to `directory`.
@@ -175,6 +182,12 @@ impl DiskIo {
         }
         let operation = DiskOperation::MakeDirectory(path);
         self.run(&operation, || files::make_private(path, parents))
+    }
+
+    /// Removes a directory that has nothing in it.
+    pub(crate) fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.check_home()?;
+        self.run(&DiskOperation::RemoveDirectory(path), || fs::remove_dir(path))
     }
 
     /// Gives `file` real blocks for `len` bytes of zeros.

@@ -96,6 +96,7 @@ fn make_shared(
         fork: ForkGuard::new()?,
         bits: manifest.bits,
         log: manifest.log,
+        lineage: manifest.lineage.clone(),
         frontier: Frontier::new(visible, found.next, durable, below),
         durability: options.durability,
         way: ground.way,

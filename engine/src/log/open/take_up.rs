@@ -55,6 +55,7 @@ pub(super) fn take_up(
         why: match action {
             Action::Cut => Succession::TornTail,
             Action::Repair => Succession::Repaired,
+            Action::GoOn | Action::Refuse if end.header.log != shared.log => Succession::Forked,
             Action::GoOn | Action::Refuse => Succession::Full,
         },
     };
@@ -83,6 +84,10 @@ pub(super) fn go_on(
     let size = segment_size(end.header.bits);
     let room = (size - PAGE).saturating_sub(end.offset as usize);
     if end.sealed || end.way != shared.way || room < FRAME_HEADER + EpochBody::LEN {
+        return Ok(None);
+    }
+    // An ancestor goes on in it, whether or not its file has other names by now.
+    if end.header.log != shared.log {
         return Ok(None);
     }
     let file = open_regular(&path, true).map_err(io)?;

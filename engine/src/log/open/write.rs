@@ -71,6 +71,11 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
         let report = report_of(&manifest, &slots, &found, verdict, began);
         return Err(OpenError::NotClean(Box::new(report)));
     }
+    let taken = manifest.lineage.last().map(|ancestor| ancestor.end);
+    if action == Action::Repair && taken.is_some_and(|end| found.facts.end < end) {
+        let damage = Box::new(damage_of(&directory, &manifest, &found));
+        return Err(OpenError::DamagedAncestor(damage));
+    }
     check_drift(&found, &options)?;
     if ground.way == WriteWay::Staged
         && !is_coherent(&directory).map_err(io("probe mappings in"))?

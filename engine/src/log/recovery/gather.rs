@@ -166,7 +166,9 @@ impl<'a> Gathering<'a> {
 
     /// What manifest and SEGOPENs say was durable.
     fn bear_witness(&mut self, chain: &[Probe]) {
-        let mut durable = Position::ZERO;
+        // What was taken from an ancestor was durable before the fork had a name.
+        let taken = self.manifest.lineage.last().map(|ancestor| ancestor.end);
+        let mut durable = taken.unwrap_or(Position::ZERO);
         for probe in chain {
             let Some((open, header)) = &probe.open else { continue };
             durable = durable.max(witness(header, probe.id(), self.bits));
@@ -276,10 +278,18 @@ impl<'a> Gathering<'a> {
         self.found.walked += 1;
         let buffer = std::mem::take(&mut self.buffer);
         let limit = seal_offset(self.bits).min(buffer.all().len());
+        let limit = probe.cut.map_or(limit, |cut| limit.min(cut as usize));
         let bytes = &buffer.all()[..limit];
 
         // Where this one must end, if the next one goes on from it.
         let target = next.and_then(|next| next.open.as_ref()).map(|(open, _)| open.before);
+        // Where it ends if nothing goes on: the fork was not written to yet.
+        let cut = probe.cut.filter(|_| target.is_none());
+        if let (Some(end), Some(before), Some(next)) = (probe.cut, target, next)
+            && (before.segment, before.end) != (id, end)
+        {
+            self.contradict(DamageReason::Successor(next.header.segment));
+        }
         let segment = Arc::new(Segment::new(key, self.bits));
         segment.set_opened(open.wall_clock);
         let mut walk = Walk::new(key, bytes, Some(self.found.next));
@@ -298,7 +308,9 @@ impl<'a> Gathering<'a> {
         let mut fault = None;
         let (stop, state) = loop {
             let state = *walk.state();
-            if target.is_some_and(|target| target.segment == id && target.end == state.offset) {
+            if target.is_some_and(|target| target.segment == id && target.end == state.offset)
+                || cut == Some(state.offset)
+            {
                 break (None, state);
             }
             let frame = match walk.next_frame() {
@@ -349,6 +361,9 @@ impl<'a> Gathering<'a> {
         self.found.segments.push(Arc::clone(&segment));
         self.buffer = buffer;
         let Some(stop) = stop else {
+            if cut.is_some() {
+                return Ok(true);
+            }
             // The next segment goes on from here.
             segment.set_end(offset);
             if !fold_agrees {
@@ -358,7 +373,8 @@ impl<'a> Gathering<'a> {
             }
             self.before = Some((state.ts, state.epoch));
             let full = next.and_then(|next| next.open.as_ref());
-            if probe.unsealed && full.is_some_and(|(open, _)| open.before.why == Succession::Full) {
+            let ended = full.is_some_and(|(open, _)| open.before.why == Succession::Full);
+            if probe.unsealed && ended && probe.header.log == self.manifest.log {
                 self.found.unsealed.push((
                     id,
                     Seal {
@@ -414,6 +430,8 @@ impl<'a> Gathering<'a> {
     /// expected there.
     fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32, sequence: Sequence) {
         let limit = seal_offset(self.bits).min(self.buffer.all().len());
+        let cut = self.manifest.owner(id).end;
+        let limit = cut.map_or(limit, |cut| limit.min(cut as usize));
         let whole = self.buffer.all().len() == segment_size(self.bits);
         let residue = if whole && self.buffer.zero_from(from as usize) {
             Residue { zero: true, ..Residue::default() }

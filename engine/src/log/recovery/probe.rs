@@ -24,6 +24,8 @@ pub(super) struct Probe {
     pub(super) seal: Option<Seal>,
     /// Whether the page of the SEAL is all zero.
     pub(super) unsealed: bool,
+    /// Where it ends at the latest, if it is an ancestor's, who goes on there.
+    pub(super) cut: Option<u32>,
 }
 
 impl Probe {
@@ -41,7 +43,8 @@ impl Probe {
         let before = open.before;
         let end = Position::new(self.id(), before.end, self.header.bits);
         let follows = before.segment == self.id() && self.id().next() == Some(next.id());
-        if !follows || end > durable {
+        // Where an ancestor's part ends is what the lineage says, whoever says something else.
+        if !follows || end > durable || self.cut.is_some_and(|cut| before.end != cut) {
             return None;
         }
         let sealed = self.seal.filter(|seal| {
@@ -55,9 +58,9 @@ impl Probe {
         if let Some(seal) = sealed {
             return Some(Ended { end: seal.end, next: seal.next_sequence });
         }
-        // Ended by recovery: it holds what the successor says, which was synced before it counted.
-        let cut = self.unsealed
-            && before.why != Succession::Full
+        // Ended by recovery, or by a fork: it holds what the successor says, which was synced before
+        // it counted. An ancestor's SEAL speaks of what came behind the fork as well.
+        let cut = (self.cut.is_some() || self.unsealed && before.why != Succession::Full)
             && first.ts < after.ts
             && first.epoch <= after.epoch
             && first.sequence <= after.sequence;
@@ -95,7 +98,8 @@ pub(super) fn probe(
         }
         Err(error) => return Ok(Err(error)),
     };
-    if header.log != manifest.log || header.segment != id || header.bits != manifest.bits {
+    let owner = manifest.owner(id);
+    if header.log != owner.log || header.segment != id || header.bits != manifest.bits {
         return Err(OpenError::Foreign(id));
     }
     let mut open = read_open(&file, &header, rest).map_err(io)?;
@@ -109,7 +113,7 @@ pub(super) fn probe(
             open = None;
         }
     }
-    let mut probe = Probe { header, open, gap, seal: None, unsealed: false };
+    let mut probe = Probe { header, open, gap, seal: None, unsealed: false, cut: owner.end };
     if probe.open.is_some() {
         let at = seal_offset(header.bits);
         let mut page = vec![0; PAGE];

@@ -34,7 +34,8 @@ pub(super) fn load_table(
         };
         let mut replay = Replay::default();
         let fits = Catalog::decode(&bytes).is_ok_and(|(table, entries)| {
-            table.log == manifest.log
+            // What it says is held against the segments, whoever wrote it.
+            manifest.knows(table.log)
                 && table.floor == next.id()
                 && table.sequence == header.sequence
                 && table.before_end == open.before.end

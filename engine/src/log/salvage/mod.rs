@@ -119,17 +119,16 @@ impl Salvage {
         // Also when they are not asked for: what they say tells whose names are whose.
         let aside = put_aside(&directory.quarantine());
         let mut names = Names::new(files.iter().chain(&aside));
-        names.read_tables(&directory, &files, &aside);
-        let mut work = Work::new(each, names, self.behind_ends);
         let manifest = Slots::read(&directory).ok();
         let manifest = manifest.as_ref().and_then(Slots::newest).map(|(_, manifest)| manifest);
+        names.read_tables(&directory, manifest, &files, &aside);
+        let mut work = Work::new(each, names, self.behind_ends);
         work.next = begin(&directory, manifest, ids.first().copied());
+        work.manifest = manifest.cloned();
         if work.files(&files).is_break() {
             return Ok(work.report);
         }
-        if let Some(manifest) = manifest {
-            work.miss_up_to(manifest);
-        }
+        work.miss_up_to_checkpoint();
         if self.quarantine {
             // Whether they were looked through to the end makes no difference here.
             let _ = work.put_aside(&aside);

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use factlog_codec::{
-    Catalog, Epoch, Item, SegOpenTypes, StreamKey, StreamNumber, Succession, TypeItem, TypeNumber,
+    Catalog, Epoch, Item, Manifest, SegOpenTypes, StreamKey, StreamNumber, Succession, TypeItem,
+    TypeNumber,
 };
 
 use super::scan::{Opening, Scanned};
@@ -54,7 +55,7 @@ impl Names {
         let openings = files.filter_map(|file| file.opening);
         let cut = |opening: Opening| {
             let open = &opening.open;
-            matches!(open.before.why, Succession::TornTail | Succession::Repaired).then(|| Cut {
+            is_cut(open.before.why).then(|| Cut {
                 epoch: opening.epoch,
                 stream: open.next_stream.get(),
                 kind: open.next_type.map_or(u32::MAX, |number| number.get().into()),
@@ -67,6 +68,7 @@ impl Names {
     pub(super) fn read_tables(
         &mut self,
         directory: &Directory,
+        manifest: Option<&Manifest>,
         files: &[Scanned],
         aside: &[Scanned],
     ) {
@@ -77,7 +79,7 @@ impl Names {
         let catalog = read_catalog(directory).ok().flatten();
         for bytes in newest.chain(catalog) {
             let Ok((table, entries)) = Catalog::decode(&bytes) else { continue };
-            if table.log != log {
+            if table.log != log && !manifest.is_some_and(|manifest| manifest.knows(table.log)) {
                 continue;
             }
             // It belongs to the segment that it stands before. If that is gone, it may be of what
@@ -142,4 +144,9 @@ impl Names {
         let met = self.streams.get(&number.get());
         known(met, epoch, &self.cuts, |cut| cut.stream <= number.get())
     }
+}
+
+/// Whether what stands behind the end of a segment is no part of the log.
+fn is_cut(why: Succession) -> bool {
+    matches!(why, Succession::TornTail | Succession::Repaired | Succession::Forked)
 }

@@ -23,6 +23,8 @@ pub(super) struct Work<F> {
     pub(super) report: SalvageReport,
     buffer: SegmentBytes,
     log: Option<LogId>,
+    /// What the manifest says, if there is one: whose segments are whose.
+    pub(super) manifest: Option<Manifest>,
     /// The sequence that must come next, once one is known.
     pub(super) next: Option<Sequence>,
     /// Where the last frame ends.
@@ -42,6 +44,7 @@ impl<F: FnMut(&Salvaged<'_>) -> ControlFlow<()>> Work<F> {
             report: SalvageReport::default(),
             buffer: SegmentBytes::default(),
             log: None,
+            manifest: None,
             next: None,
             here: Place { segment: SegmentId::FIRST, offset: FIRST_FRAME },
             broken: false,
@@ -69,10 +72,12 @@ impl<F: FnMut(&Salvaged<'_>) -> ControlFlow<()>> Work<F> {
     }
 
     /// The manifest knows of events behind the last one.
-    pub(super) fn miss_up_to(&mut self, manifest: &Manifest) {
+    pub(super) fn miss_up_to_checkpoint(&mut self) {
+        let Some(manifest) = &self.manifest else { return };
         let next = self.next.unwrap_or(Sequence::FIRST);
         let last = manifest.checkpoint_sequence.before();
-        if last >= next && self.log.is_none_or(|log| log == manifest.log) {
+        let here = manifest.owner(self.here.segment).log;
+        if last >= next && self.log.is_none_or(|log| log == manifest.log || log == here) {
             self.report.hole(self.here, 0, Some((next, last)));
         }
     }
@@ -87,8 +92,17 @@ impl<F: FnMut(&Salvaged<'_>) -> ControlFlow<()>> Work<F> {
             }
             Ok(()) => SegmentHeader::decode(self.buffer.all().get(..PAGE).unwrap_or(&[])),
         };
+        let owner = |header: &SegmentHeader| {
+            let owner = self.manifest.as_ref().map(|manifest| manifest.owner(header.segment));
+            owner.filter(|owner| owner.log == header.log)
+        };
         let header = match header {
-            Ok(header) if self.log.is_none_or(|log| log == header.log) => header,
+            // Of the same log as the one before it, or of that which the lineage says.
+            Ok(header)
+                if self.log.is_none_or(|log| log == header.log) || owner(&header).is_some() =>
+            {
+                header
+            }
             Ok(_) => {
                 self.report.unreadable(path, "it belongs to another log");
                 return ControlFlow::Continue(());
@@ -107,7 +121,8 @@ impl<F: FnMut(&Salvaged<'_>) -> ControlFlow<()>> Work<F> {
         }
         self.log = Some(header.log);
         self.report.segments += 1;
-        let end = next.and_then(|next| next.end_of(header.segment));
+        let cut = owner(&header).and_then(|owner| owner.end);
+        let end = next.and_then(|next| next.end_of(header.segment)).or(cut);
         let buffer = std::mem::take(&mut self.buffer);
         let mut done = self.stretch(&header, buffer.all(), FIRST_FRAME, end);
         if buffer.file_len <= u64::from(FIRST_FRAME) && end.is_none() {

@@ -244,7 +244,7 @@ fn one(
         return Ok(());
     };
     let target = Target {
-        log: shared.log,
+        log: shared.owner(segment.id()).log,
         key: segment.key(),
         bits: shared.bits,
         path: shared.directory.segment(id),

@@ -94,7 +94,7 @@ fn write_again(shared: &Shared, range: Unproven) -> io::Result<()> {
     let disk = shared.directory.io();
     // A file that another log shares is never written; it was durable when it was shared.
     let file = open_regular(&path, true)?;
-    if has_other_names(&file)? {
+    if shared.owner(range.segment).log != shared.log || has_other_names(&file)? {
         return disk.sync_data(&file);
     }
     let mut chunk = vec![0; 1 << 20];

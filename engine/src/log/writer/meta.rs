@@ -1,7 +1,7 @@
 //! What an event has beside its payload.
 
 use factlog_codec::layout::{FRAME_HEADER, ITEM_HEADER, MAX_CATEGORY, MAX_KEY, align_up};
-use factlog_codec::{ExtensionError, Sequence, StreamKey, StreamNumber, StreamVersion};
+use factlog_codec::{ExtensionError, Sequence, Source, StreamKey, StreamNumber, StreamVersion};
 
 use crate::log::cursor::EventRef;
 
@@ -44,6 +44,8 @@ pub struct Meta<'a> {
     pub(super) cause: Option<Sequence>,
     pub(super) correlation: Option<Sequence>,
     pub(super) metadata: &'a [u8],
+    /// The event of another log that it was made from.
+    pub(super) source: Option<&'a Source>,
 }
 
 impl<'a> Meta<'a> {
@@ -56,6 +58,7 @@ impl<'a> Meta<'a> {
             cause: None,
             correlation: None,
             metadata: &[],
+            source: None,
         }
     }
 
@@ -124,6 +127,13 @@ impl<'a> Meta<'a> {
         self
     }
 
+    /// The event was made from one of another log.
+    #[must_use]
+    pub(in crate::log) const fn source(mut self, source: &'a Source) -> Self {
+        self.source = Some(source);
+        self
+    }
+
     /// Whether there is nothing that would need an extension.
     #[inline]
     pub(super) const fn is_empty(&self) -> bool {
@@ -133,6 +143,7 @@ impl<'a> Meta<'a> {
             && self.further.is_empty()
             && self.invalidates.is_none()
             && self.metadata.is_empty()
+            && self.source.is_none()
     }
 
     /// Most bytes that the frame of one event with a payload of `size` takes, if its type is
@@ -145,6 +156,7 @@ impl<'a> Meta<'a> {
             count => 16 + count * (24 + item),
         };
         let invalidates = if self.invalidates.is_some() { 16 } else { 0 };
+        let source = if self.source.is_some() { 48 } else { 0 };
         let stream = if self.stream.is_some() { 16 + item + further } else { 0 };
         FRAME_HEADER
             + ITEM_HEADER
@@ -152,6 +164,7 @@ impl<'a> Meta<'a> {
             + stream
             + 32
             + invalidates
+            + source
             + align_up(4 + self.metadata.len())
     }
 }

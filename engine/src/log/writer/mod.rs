@@ -3,7 +3,7 @@
 //! - `active`: the segment in use: claims, frames, its checksum
 //! - `stage`: what a transaction has changed and may have to take back
 //! - `transaction`: events into claimed space, all of them visible at once
-//! - `put`: one item into its space
+//! - `put`: one item into its space; `stored`: an event of another log, as it is
 //! - `parts`: transactions of several submissions
 //! - `meta`: what an event has beside its payload
 //! - here: the owner of it all, rollover, sync, close
@@ -15,6 +15,7 @@ mod meta;
 mod parts;
 mod put;
 pub(in crate::log) mod stage;
+mod stored;
 mod transaction;
 
 use std::fmt;
@@ -150,6 +151,11 @@ impl Writer {
     /// Identity of this epoch's history.
     pub fn history(&self) -> HistoryId {
         self.history
+    }
+
+    /// When the last frame was committed.
+    pub(in crate::log) fn last_ts(&self) -> u64 {
+        self.last_ts
     }
 
     /// The sequence that the next event gets.

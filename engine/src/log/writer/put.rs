@@ -39,6 +39,17 @@ impl Transaction<'_> {
             Some(number) => number,
             None => self.find_or_add_type(event_type)?,
         };
+        self.put_of(event, type_number, meta)?;
+        Ok(sequence)
+    }
+
+    /// An event of a type that stands in the log or in this transaction.
+    pub(super) fn put_of(
+        &mut self,
+        event: &impl Encode,
+        type_number: TypeNumber,
+        meta: Option<&Meta<'_>>,
+    ) -> Result<(), Box<AppendError>> {
         let (mut stream, mut extensions, mut extensions_len) = (StreamNumber::NONE, None, 0);
         let mut links = [FurtherLink::default(); MAX_FURTHER_STREAMS];
         if let Some(meta) = meta {
@@ -53,7 +64,7 @@ impl Transaction<'_> {
             if !meta.further.is_empty() {
                 further = self.enter_further(stream, meta.further, &mut links)?;
             }
-            let Meta { cause, correlation, invalidates, metadata, .. } = *meta;
+            let Meta { cause, correlation, invalidates, metadata, source, .. } = *meta;
             let found = EventExtensions {
                 link,
                 further,
@@ -61,6 +72,7 @@ impl Transaction<'_> {
                 correlation,
                 invalidates,
                 metadata,
+                source: source.copied(),
                 ..EventExtensions::default()
             };
             if let Some(target) = invalidates {
@@ -80,7 +92,7 @@ impl Transaction<'_> {
                 self.writer.stage.set_head(further.stream, head(further.link));
             }
         }
-        Ok(sequence)
+        Ok(())
     }
 
     /// An event of a known type, and nothing beside it.
@@ -291,7 +303,7 @@ impl Transaction<'_> {
     }
 
     /// Puts an item that is no event; one that is follows it, or it is taken back.
-    fn put_item(
+    pub(super) fn put_item(
         &mut self,
         (kind, type_number, stream): (ItemKind, TypeNumber, StreamNumber),
         len: usize,
@@ -327,7 +339,7 @@ fn too_large(limit: usize) -> Box<AppendError> {
 }
 
 /// Causes must stand in the log already, or before the event in its transaction.
-fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
+pub(super) fn check_causes(meta: &Meta<'_>, sequence: Sequence) -> Result<(), AppendError> {
     for named in [meta.cause, meta.correlation, meta.invalidates].into_iter().flatten() {
         if named >= sequence || named == Sequence::ZERO {
             return Err(AppendError::Unknown(named));

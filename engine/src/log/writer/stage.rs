@@ -22,7 +22,8 @@ pub(in crate::log) struct Stage {
     touched: Vec<(StreamNumber, Head)>,
     new_streams: Vec<StreamKey>,
     by_name: HashMap<StreamKey, StreamNumber, foldhash::fast::RandomState>,
-    new_types: Vec<(usize, LogType)>,
+    /// With the slot of the Rust type, if one brought it.
+    new_types: Vec<(Option<usize>, LogType)>,
     /// Type numbers by the slot of the Rust type; 0 if not looked up yet.
     numbers: Vec<u16>,
     /// Bytes that all types take in a SEGOPEN.
@@ -128,8 +129,20 @@ impl Stage {
 
     pub(super) fn add_type(&mut self, event: &EventType, entry: LogType, bytes: usize) {
         self.remember_type(event, entry.number());
-        self.new_types.push((event.slot(), entry));
+        self.new_types.push((Some(event.slot()), entry));
         self.type_bytes += bytes;
+    }
+
+    /// The same, of a type that stands in another log.
+    pub(super) fn add_stored_type(&mut self, entry: LogType, bytes: usize) {
+        self.new_types.push((None, entry));
+        self.type_bytes += bytes;
+    }
+
+    /// The number of a type that this transaction has added, by what it is.
+    pub(super) fn find_new(&self, of: &LogType) -> Option<TypeNumber> {
+        let found = self.new_types.iter().find(|(_, entry)| entry.item() == of.item());
+        found.map(|(_, entry)| entry.number())
     }
 
     pub(super) fn savepoint(&self) -> Savepoint {
@@ -154,7 +167,9 @@ impl Stage {
             self.heads.pop();
         }
         for (slot, entry) in self.new_types.drain(point.new_types..) {
-            self.numbers[slot] = 0;
+            if let Some(slot) = slot {
+                self.numbers[slot] = 0;
+            }
             self.type_bytes -= factlog_codec::SegOpen::type_len(&entry.item());
         }
     }

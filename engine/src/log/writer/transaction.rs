@@ -56,10 +56,31 @@ pub struct Transaction<'w> {
 
 /// An event is being added, and perhaps names before it: unless all of it comes to stand, after an
 /// error or a panic, nothing does.
-struct Adding<'t, 'w> {
+pub(super) struct Adding<'t, 'w> {
     transaction: &'t mut Transaction<'w>,
     point: Savepoint,
     body_end: usize,
+}
+
+impl<'w> Adding<'_, 'w> {
+    /// It stands.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<'w> std::ops::Deref for Adding<'_, 'w> {
+    type Target = Transaction<'w>;
+
+    fn deref(&self) -> &Transaction<'w> {
+        self.transaction
+    }
+}
+
+impl std::ops::DerefMut for Adding<'_, '_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.transaction
+    }
 }
 
 impl Drop for Adding<'_, '_> {
@@ -190,17 +211,22 @@ impl<'w> Transaction<'w> {
         event: &impl Encode,
         meta: Option<&Meta<'_>>,
     ) -> Result<Sequence, Box<AppendError>> {
+        let mut adding = self.adding();
+        let put = adding.put(event, meta.filter(|meta| !meta.is_empty()));
+        if put.is_ok() {
+            adding.keep();
+        }
+        put
+    }
+
+    /// Begins to add something that may come to nothing.
+    pub(super) fn adding<'t>(&'t mut self) -> Adding<'t, 'w> {
         if self.spoilt != 0 {
             // Code of the user's panicked on the way, and was caught.
             self.wipe(self.used());
         }
         let (point, body_end) = (self.writer.stage.savepoint(), self.body_end);
-        let adding = Adding { transaction: self, point, body_end };
-        let put = adding.transaction.put(event, meta.filter(|meta| !meta.is_empty()));
-        if put.is_ok() {
-            std::mem::forget(adding);
-        }
-        put
+        Adding { transaction: self, point, body_end }
     }
 
     /// Zeroes the claim from `from` on, as far as it may have been written to.
