@@ -41,7 +41,11 @@ impl Making {
         hidden.push(".forking");
         let directory = Directory::new(&target.with_file_name(hidden), disk.elsewhere());
         let root = directory.root();
-        directory.create().map_err(|source| IoError::new("make the directory", root, source))?;
+        if let Err(source) = directory.create() {
+            let error = IoError::new("make the directory", root, source);
+            remove_folders(&directory);
+            return Err(error.into());
+        }
         let lock = Lock::take(&directory).map_err(|error| match error {
             LockError::Held => ForkError::Busy(root.to_path_buf()),
             LockError::Io(source) => IoError::new("lock", directory.lock(), source).into(),
@@ -200,14 +204,19 @@ impl Drop for Making {
         }
         // It means nothing under that name: what cannot be removed is no harm.
         drop(self.clear());
-        let (disk, directory) = (self.directory.io(), &self.directory);
-        let folders = [directory.segments(), directory.quarantine(), directory.snapshots()];
-        for folder in &folders {
-            drop(disk.remove_directory(folder));
-        }
-        drop(disk.remove_if_there(&directory.lock()));
-        drop(disk.remove_directory(directory.root()));
+        drop(self.directory.io().remove_if_there(&self.directory.lock()));
+        remove_folders(&self.directory);
     }
+}
+
+/// Removes the folders of a log that have nothing in them.
+fn remove_folders(directory: &Directory) {
+    // What was locked may go.
+    let disk = directory.io().elsewhere();
+    for folder in [directory.segments(), directory.quarantine(), directory.snapshots()] {
+        drop(disk.remove_directory(&folder));
+    }
+    drop(disk.remove_directory(directory.root()));
 }
 
 /// Whether nothing is there, or an empty folder.
