@@ -189,7 +189,7 @@ fn does_a_disk_that_does_not_answer_hinder_its_own_engine_only() {
         let other = small().durability(Durability::Group);
         let quick = engine(&directory.path().join("quick"), other).start().expect("an engine");
         stops.armed.store(1, Ordering::SeqCst);
-        let done = thread::scope(|scope| {
+        thread::scope(|scope| {
             let client = slow.client();
             let flood = scope.spawn(move || {
                 // Many enough for several segments, where that is what stops.
@@ -198,16 +198,12 @@ fn does_a_disk_that_does_not_answer_hinder_its_own_engine_only() {
                 }
             });
             stops.gate.wait_for_one();
-            let before = slow.log().durable();
             for key in 0..300 {
                 quick.call::<Counter>(key, Add { amount: 1 }).expect("accepted");
             }
-            let stands = slow.log().durable() == before;
             stops.gate.open();
             flood.join().expect("no panic");
-            stands
         });
-        assert!(done || kind == "create", "nothing was durable while its sync stood still");
         assert_eq!(slow.log().visible().0, Sequence::new(commands));
         assert_eq!(quick.log().visible().0, Sequence::new(300), "{kind}");
         slow.close().expect("closed");

@@ -35,7 +35,8 @@ fn transaction(writer: &mut Writer, random: &mut Random, corrected: &mut Vec<(u6
         let mut meta = Meta::new();
         if random.below(5) > 0 {
             meta = meta.stream(&own, Expected::Any);
-            if random.below(3) == 0 {
+            let further = random.below(3) == 0;
+            if further {
                 meta = meta.further(&also);
             }
             // One of the same stream that nobody has corrected: of each at most one.
@@ -43,7 +44,10 @@ fn transaction(writer: &mut Writer, random: &mut Random, corrected: &mut Vec<(u6
             if let Some(found) = found.filter(|_| random.below(4) == 0) {
                 meta = meta.invalidates(Sequence::new(corrected.remove(found).1));
             }
-            corrected.push((one, sequence));
+            // A correction would have to be in all streams of what it corrects.
+            if !further {
+                corrected.push((one, sequence));
+            }
         }
         if sequence > 1 && random.below(2) == 0 {
             meta = meta.cause(Sequence::new(1 + random.below(sequence - 1)));

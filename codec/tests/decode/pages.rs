@@ -289,8 +289,11 @@ fn is_a_lineage_of_more_than_32_refused() {
     let _ = manifest(MAX_LINEAGE + 1).encode();
 }
 
+/// Log, history, last sequence, segment, offset.
+type Drawn = ([u8; 16], [u8; 16], u64, u32, u32);
+
 /// In the order in which a lineage must be, for segments of this size.
-fn lineage(bits: u8, ancestors: &[([u8; 16], [u8; 16], u64, u32, u32)]) -> Vec<Ancestor> {
+fn lineage(bits: u8, ancestors: &[Drawn]) -> Vec<Ancestor> {
     let mut places: Vec<_> = ancestors
         .iter()
         .map(|(_, _, last, segment, offset)| {
@@ -302,21 +305,19 @@ fn lineage(bits: u8, ancestors: &[([u8; 16], [u8; 16], u64, u32, u32)]) -> Vec<A
     places.sort_unstable();
     let mut sequences: Vec<_> = places.iter().map(|place| place.1).collect();
     sequences.sort_unstable();
-    let places = places.iter().zip(sequences).zip(ancestors);
-    let ancestor =
-        |((place, last), from): ((&(Position, _), _), &([u8; 16], [u8; 16], u64, _, _))| Ancestor {
-            log: LogId::new(Uuid::from_bytes(from.0)),
-            history: HistoryId::new(Uuid::from_bytes(from.1)),
-            last_sequence: last,
-            end: place.0,
-        };
-    places.map(ancestor).collect()
+    let ancestor = |(at, drawn): (usize, &Drawn)| Ancestor {
+        log: LogId::new(Uuid::from_bytes(drawn.0)),
+        history: HistoryId::new(Uuid::from_bytes(drawn.1)),
+        last_sequence: sequences[at],
+        end: places[at].0,
+    };
+    ancestors.iter().enumerate().map(ancestor).collect()
 }
 
-fn ancestors() -> impl Strategy<Value = Vec<([u8; 16], [u8; 16], u64, u32, u32)>> {
+fn ancestors() -> impl Strategy<Value = Vec<Drawn>> {
     prop_oneof![
-        prop::collection::vec(any::<([u8; 16], [u8; 16], u64, u32, u32)>(), 0..MAX_LINEAGE),
-        prop::collection::vec(any::<([u8; 16], [u8; 16], u64, u32, u32)>(), MAX_LINEAGE),
+        prop::collection::vec(any::<Drawn>(), 0..MAX_LINEAGE),
+        prop::collection::vec(any::<Drawn>(), MAX_LINEAGE),
     ]
 }
 
@@ -369,7 +370,7 @@ fn is_a_lineage_that_contradicts_itself_refused() {
         vec![at(2, 4096)],
         vec![at(2, (1 << 22) - 4080)],
         vec![at(0, 8192)],
-        vec![Ancestor { end: Position::from_raw(u64::MAX & !15), ..at(1, 8192) }],
+        vec![Ancestor { end: Position::from_raw(!15), ..at(1, 8192) }],
     ] {
         assert_eq!(whole(lineage.clone()), Err(ManifestError::Lineage), "{lineage:?}");
     }

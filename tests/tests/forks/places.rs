@@ -19,7 +19,8 @@ fn does_a_fork_leave_the_origin_as_it_was() {
     let (before, ends) = (files(&from), ends(&from));
     let (mut linked, mut copied) = (0, 0);
     for round in 0..12 {
-        let at = random.below(events.len() as u64 + 1);
+        let all = events.len() as u64;
+        let at = if round == 0 { all } else { random.below(all + 1) };
         let last = ends.iter().copied().filter(|end| *end <= at).max().unwrap_or(0);
         let to = directory.path().join(format!("fork-{round}"));
         let forked = Fork::of(&reading(&from)).at(sequence(at)).create(&to).expect("forked");

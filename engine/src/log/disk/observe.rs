@@ -80,6 +80,11 @@ impl DiskIo {
         Self { observer, home: Arc::default() }
     }
 
+    /// The same observer, for a directory of its own.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self::new(self.observer.clone())
+    }
+
     /// From now on, names are changed only as long as `path` leads to `directory`.
     pub(crate) fn stay_in(&self, path: PathBuf, directory: File) {
         // Whoever is told twice has not been anywhere else meanwhile.
@@ -181,6 +186,7 @@ impl DiskIo {
 
     /// Removes a directory that has nothing in it.
     pub(crate) fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.check_home()?;
         self.run(&DiskOperation::RemoveDirectory(path), || fs::remove_dir(path))
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Making {
 impl Making {
     /// Takes the place where it is made, and clears away what a crash has left there.
     pub(super) fn begin(target: &Path, disk: &DiskIo) -> Result<Self, ForkError> {
+        // The process may go on in another directory.
+        let target = &std::path::absolute(target).unwrap_or_else(|_| target.to_path_buf());
         let name = target.file_name().ok_or_else(|| ForkError::NoName(target.to_path_buf()))?;
         if !is_free(target).map_err(|source| IoError::new("look at", target, source))? {
             return Err(ForkError::NotEmpty(target.to_path_buf()));
@@ -37,21 +39,19 @@ impl Making {
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(".forking");
-        let directory = Directory::new(&target.with_file_name(hidden), disk.clone());
+        let directory = Directory::new(&target.with_file_name(hidden), disk.elsewhere());
         let root = directory.root();
-        disk.make_directory(root, true)
-            .map_err(|source| IoError::new("make the directory", root, source))?;
+        if let Err(source) = directory.create() {
+            let error = IoError::new("make the directory", root, source);
+            remove_folders(&directory);
+            return Err(error.into());
+        }
         let lock = Lock::take(&directory).map_err(|error| match error {
             LockError::Held => ForkError::Busy(root.to_path_buf()),
             LockError::Io(source) => IoError::new("lock", directory.lock(), source).into(),
         })?;
         let making = Self { target: target.to_path_buf(), directory, _lock: lock, whole: false };
         making.clear().map_err(|source| IoError::new("clear", making.directory.root(), source))?;
-        let root = making.directory.root();
-        making
-            .directory
-            .create()
-            .map_err(|source| IoError::new("make the directory", root, source))?;
         Ok(making)
     }
 
@@ -204,14 +204,19 @@ impl Drop for Making {
         }
         // It means nothing under that name: what cannot be removed is no harm.
         drop(self.clear());
-        let (disk, directory) = (self.directory.io(), &self.directory);
-        let folders = [directory.segments(), directory.quarantine(), directory.snapshots()];
-        for folder in &folders {
-            drop(disk.remove_directory(folder));
-        }
-        drop(disk.remove_if_there(&directory.lock()));
-        drop(disk.remove_directory(directory.root()));
+        drop(self.directory.io().remove_if_there(&self.directory.lock()));
+        remove_folders(&self.directory);
     }
+}
+
+/// Removes the folders of a log that have nothing in them.
+fn remove_folders(directory: &Directory) {
+    // What was locked may go.
+    let disk = directory.io().elsewhere();
+    for folder in [directory.segments(), directory.quarantine(), directory.snapshots()] {
+        drop(disk.remove_directory(&folder));
+    }
+    drop(disk.remove_directory(directory.root()));
 }
 
 /// Whether nothing is there, or an empty folder.

@@ -288,6 +288,8 @@ impl<'a> Gathering<'a> {
         let limit = seal_offset(self.bits).min(buffer.all().len());
         let limit = probe.cut.map_or(limit, |cut| limit.min(cut as usize));
         let bytes = &buffer.all()[..limit];
+        // Behind the end of what was taken stands what an ancestor went on with.
+        let bytes = probe.cut.and_then(|cut| bytes.get(..cut as usize)).unwrap_or(bytes);
 
         // Where this one must end, if the next one goes on from it.
         let target = next.and_then(|next| next.open.as_ref()).map(|(open, _)| open.before);
