@@ -2,8 +2,8 @@
 //!
 //! Events of a stream link backwards, from the last one. So a trail is found by going back from there
 //! once; what was passed is kept, the newest first, each as a place at which it can be read without
-//! looking for its frame or verifying that again (frozen bytes do not change). Of a stream that is
-//! longer than what is kept, every so many events one is marked, from where to go back later.
+//! looking for its frame or verifying that again (frozen bytes do not change). Every so many events one
+//! is marked, from where to go back later: marks stay when the rest has to go.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,7 +24,7 @@ use crate::sync::Arc;
 /// Most events of which one trail knows where they stand.
 const WINDOW: usize = 1 << 16;
 /// Every so many events of a stream one is marked.
-const MARK: u64 = 1 << 12;
+const MARK: u64 = 1 << 8;
 /// Most segments that stay mapped.
 const MAPS: usize = 1 << 10;
 
@@ -156,9 +156,15 @@ impl Trail {
         })
     }
 
-    /// How many events it keeps.
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len() + self.marks.len()
+    /// How many events it keeps, and how many marks.
+    pub(crate) fn kept(&self) -> [usize; 2] {
+        [self.steps.len(), self.marks.len()]
+    }
+
+    /// Keeps marks only.
+    pub(crate) fn shrink(&mut self) {
+        self.steps = Vec::new();
+        (self.top, self.below) = (StreamVersion::NONE, None);
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
@@ -182,7 +188,7 @@ impl Trail {
     ) -> Result<Reached, ReadError> {
         let shared = log.shared();
         let mut walk = Walk { shared, number: self.number, maps, stream, read };
-        let far = self.is_far(log, bound);
+        let far = self.is_far(bound);
         if far {
             self.steps.clear();
         }
@@ -227,12 +233,9 @@ impl Trail {
     }
 
     /// Whether a mark is nearer to the bound than anything that it has, which is all too new.
-    fn is_far(&self, log: &Log, bound: Bound) -> bool {
+    fn is_far(&self, bound: Bound) -> bool {
         let newer = self.steps.last().is_some_and(|step| !bound.admits(step.sequence, step.ts));
-        let is_long = || log.shared().streams.head(self.number).0.get() >= WINDOW as u64 / 2;
-        newer
-            && is_long()
-            && self.mark_above(bound).is_some_and(|spot| spot.version < self.lowest())
+        newer && self.mark_above(bound).is_some_and(|spot| spot.version < self.lowest())
     }
 
     /// The nearest mark that is not within the bound.
@@ -254,13 +257,15 @@ impl Trail {
             return Ok(());
         }
         let head = Spot { version, frame, index: None };
-        // All of a short stream is kept, and of a long one what has come since, if that is little.
         let known = if self.steps.is_empty() { after } else { self.top };
-        let few = !self.steps.is_empty() && version.get().saturating_sub(known.get()) < MARK;
-        if version.get() < WINDOW as u64 / 2 || (few && self.steps.len() < WINDOW / 2) {
+        let further = version.get().saturating_sub(known.get());
+        let mark = self.mark_above(bound);
+        // What has come since is added if that is little, or if nothing is known that is nearer.
+        let extends = further <= 2 * MARK || mark.is_none();
+        if extends && further < WINDOW as u64 / 2 && self.steps.len() < WINDOW / 2 {
             return self.extend(walk, head, known);
         }
-        let mut spot = self.mark_above(bound).unwrap_or(head);
+        let mut spot = mark.unwrap_or(head);
         // Back to the first event that is within: only the one behind it is kept of these.
         self.steps.clear();
         loop {
