@@ -24,7 +24,7 @@ use crate::sync::Arc;
 /// Most events of which one trail knows where they stand.
 const WINDOW: usize = 1 << 16;
 /// Every so many events of a stream one is marked.
-const MARK: u64 = 1 << 8;
+const MARK: u64 = 1 << 6;
 /// Most segments that stay mapped.
 const MAPS: usize = 1 << 10;
 
