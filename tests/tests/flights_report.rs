@@ -278,6 +278,8 @@ fn which_command_lines_make_sense() {
         durability: Policy::Group,
         json: true,
         what_if: None,
+        at: None,
+        why: None,
     };
     let words = ["--json", "--crash", "--data", "f", "--durability", "group", "--dir", "d"];
     assert_eq!(parse(&words), run(all));

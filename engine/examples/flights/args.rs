@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use factlog::Durability;
+use jiff::Timestamp;
+use jiff::civil::Date;
 
 /// The exit code after a command line that makes no sense.
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -14,6 +16,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 pub(crate) const USAGE: &str = "\
 usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
                [--what-if FLIGHT]
+               [--at TIME] [--why FLIGHT]
 
   --data FILE  read this table of flights: CSV with a header, plain, gzip or zstd
                (default: New York's flights of January 2013, which are built in)
@@ -30,6 +33,9 @@ usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
                instead of the report: what its aircraft would have missed if this flight had
                been cancelled, in a fork of the log; the first UA1545 that left, or
                UA1545/EWR/1357035300, with origin and planned departure
+  --at TIME    show the board as it was then, instead of the report: 2013-01-15T18:00:00Z
+  --why FLIGHT show what made a flight late, instead of the report: UA1545, on the day on
+               which it was latest, or UA1545/2013-01-15
   --help       print this
 ";
 
@@ -48,6 +54,36 @@ pub(crate) struct Args {
     pub(crate) json: bool,
     /// The flight that is cancelled in a fork.
     pub(crate) what_if: Option<String>,
+    /// Show the board as of this time, in seconds since the Unix epoch.
+    pub(crate) at: Option<i64>,
+    /// Show what made this flight late.
+    pub(crate) why: Option<FlightName>,
+}
+
+/// A flight as people name it: `UA1545`, or `UA1545/2013-01-15`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlightName {
+    /// The carrier's code.
+    pub(crate) carrier: String,
+    /// The carrier's number for it.
+    pub(crate) number: u32,
+    /// The day on which it was to leave, in UTC; the one on which it was latest otherwise.
+    pub(crate) day: Option<Date>,
+}
+
+impl FlightName {
+    fn parse(text: &str) -> Option<Self> {
+        let (name, day) = match text.split_once('/') {
+            Some((name, day)) => (name, Some(day.parse().ok()?)),
+            None => (text, None),
+        };
+        // Carriers have two letters or digits, and some a third letter.
+        let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let (carrier, number) = name.split_at_checked(digits.max(2))?;
+        let proper = carrier.len() <= 3 && carrier.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let number = number.parse().ok().filter(|_| proper)?;
+        Some(Self { carrier: carrier.to_owned(), number, day })
+    }
 }
 
 /// When facts become durable: the engine's policies, by their names on the command line.
@@ -120,6 +156,12 @@ pub(crate) enum ArgError {
     CrashWithoutDir,
     /// There is no such policy of durability.
     NoPolicy(OsString),
+    /// No time.
+    NoTime(OsString),
+    /// No flight.
+    NoFlight(OsString),
+    /// `--json` with a question: answers are for people.
+    JsonAnswer,
 }
 
 impl fmt::Display for ArgError {
@@ -141,6 +183,17 @@ impl fmt::Display for ArgError {
                 "there is no durability '{}'; it is none, interval, group or always",
                 name.to_string_lossy().escape_debug()
             ),
+            Self::NoTime(time) => write!(
+                f,
+                "'{}' is no time; one is 2013-01-15T18:00:00Z",
+                time.to_string_lossy().escape_debug()
+            ),
+            Self::NoFlight(flight) => write!(
+                f,
+                "'{}' is no flight; one is UA1545 or UA1545/2013-01-15",
+                flight.to_string_lossy().escape_debug()
+            ),
+            Self::JsonAnswer => f.write_str("--json goes with the report, not with a question"),
             Self::CrashWithoutDir => f.write_str(
                 "--crash needs --dir: what a crash leaves in a temporary directory is lost",
             ),
@@ -176,6 +229,18 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
                 let flight = value.to_string_lossy().into_owned();
                 set_once("--what-if", &mut args.what_if, flight)?;
             }
+            Some("--at") => {
+                let value = value("--at", attached, &mut words)?;
+                let time = value.to_str().and_then(|text| text.parse::<Timestamp>().ok());
+                let time = time.ok_or_else(|| ArgError::NoTime(value.clone()))?;
+                set_once("--at", &mut args.at, time.as_second())?;
+            }
+            Some("--why") => {
+                let value = value("--why", attached, &mut words)?;
+                let flight = value.to_str().and_then(FlightName::parse);
+                let flight = flight.ok_or_else(|| ArgError::NoFlight(value.clone()))?;
+                set_once("--why", &mut args.why, flight)?;
+            }
             Some("--crash") => args.crash = flag("--crash", attached, args.crash)?,
             Some("--json") => args.json = flag("--json", attached, args.json)?,
             Some("--help" | "-h") => help = flag("--help", attached, false)?,
@@ -189,6 +254,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
     args.durability = policy.unwrap_or_default();
     if args.crash && args.dir.is_none() {
         return Err(ArgError::CrashWithoutDir);
+    }
+    if args.json && (args.at.is_some() || args.why.is_some()) {
+        return Err(ArgError::JsonAnswer);
     }
     Ok(Parsed::Run(args))
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use factlog::{
-    AppendError, Damage, IoError, OpenError, ReadError, SeekError, Sequence, StreamKeyError,
-    SyncError, ViewError, WhatIfError,
+    AppendError, Damage, HistoryError, IoError, OpenError, ReadError, SeekError, Sequence,
+    StreamKeyError, SyncError, ViewError, WhatIfError,
 };
 
 use super::input::InputError;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     WhatIf(Box<WhatIfError>),
     /// What was folded while appending is not what the log says.
     Different,
+    /// The past cannot be told.
+    Past(HistoryError),
 }
 
 impl Failure {
@@ -90,6 +92,7 @@ impl fmt::Display for Failure {
                 write!(f, "the table does not say which aircraft flew {flight}")
             }
             Self::WhatIf(error) => error.fmt(f),
+            Self::Past(error) => error.fmt(f),
             Self::Different => {
                 write!(f, "the views that were folded live differ from those of the log")
             }
@@ -115,5 +118,6 @@ from!(
     Sync(SyncError),
     Seek(SeekError),
     Read(ReadError),
-    View(ViewError)
+    View(ViewError),
+    Past(HistoryError)
 );

@@ -16,6 +16,8 @@
 //! cargo run --release --example flights
 //! cargo run --release --example flights -- --dir DIR --crash   # stops dead halfway
 //! cargo run --release --example flights -- --dir DIR           # goes on from there
+//! cargo run --release --example flights -- --at 2013-01-15T18:00:00Z   # the board as it was
+//! cargo run --release --example flights -- --why UA1545        # what made it late
 //! ```
 
 mod append;
@@ -27,6 +29,7 @@ mod follow;
 mod input;
 mod latency;
 mod operations;
+mod past;
 mod produce;
 mod report;
 mod views;
@@ -102,6 +105,10 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
 
     let log = Options::new().vocabulary::<FlightFact>().open_read_only(directory)?;
+    if args.at.is_some() || args.why.is_some() {
+        print!("{}", past::answer(&log, args)?);
+        return Ok(());
+    }
     let began = Instant::now();
     let replayed: Views = fold(&log, total, |_, _| {})?;
     let replay_seconds = began.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@
 //! them to the one thread that writes when it is their turn. So the log is the same, fact for fact,
 //! whatever the threads do, and a run that was cut off goes on where it was.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -13,8 +14,10 @@ use factlog::{Answer, Draft, Expected, Log, Producer, Refusal, Sequence, Start};
 
 use super::events::{FlightFact, stream_of};
 use super::failure::Failure;
-use super::input::{Input, Step};
+use super::input::short::Short;
+use super::input::{Flight, Input, Step, StepKind};
 use super::latency::{Histogram, Latency};
+use super::views::LATE_MINUTES;
 
 /// Threads that submit.
 const PRODUCERS: usize = 3;
@@ -28,10 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A submission that was handed over, and when that began.
 type HandedOver = (Instant, Answer<Vec<Draft<FlightFact>>>);
 
-/// What led to what: a flight's facts follow from each other. The step at index i has sequence
-/// i + 1, in this run and in any that goes on from it.
+/// What led to what: a flight's facts follow from each other; but a late departure of an aircraft that
+/// had come in late follows from that. The step at index i has sequence i + 1, in this run and in any
+/// that goes on from it.
 struct Links {
-    /// For each step, the fact of the same flight before it.
+    /// For each step, the fact that led to it.
     before: Vec<Option<Sequence>>,
     /// For each flight, its first fact.
     first: Vec<Sequence>,
@@ -42,14 +46,51 @@ impl Links {
         let mut last = vec![None; input.flights.len()];
         let mut first = vec![Sequence::ZERO; input.flights.len()];
         let mut before = Vec::with_capacity(input.steps.len());
+        let mut inbound = Inbound::default();
         for (index, step) in input.steps.iter().enumerate() {
             let (row, sequence) = (step.row as usize, Sequence::new(index as u64 + 1));
             if last[row].is_none() {
                 first[row] = sequence;
             }
-            before.push(last[row].replace(sequence));
+            let late = inbound.led_to(step, &input.flights[row], sequence);
+            before.push(late.or(last[row]));
+            last[row] = Some(sequence);
         }
         Self { before, first }
+    }
+}
+
+/// Where aircraft have come in late.
+#[derive(Default)]
+struct Inbound {
+    /// By tail number: the fact that it arrived, and when.
+    late: HashMap<Short<8>, (Sequence, i64)>,
+}
+
+impl Inbound {
+    /// How long a late arrival is felt: 12 hours. (The tables have only flights that leave from where
+    /// they are kept, so that the way back of most aircraft is not in them.)
+    const FELT: i64 = 12 * 3_600;
+
+    /// The late arrival that led to this step, if it is a late departure.
+    fn led_to(&mut self, step: &Step, flight: &Flight, sequence: Sequence) -> Option<Sequence> {
+        let tail = flight.tail?;
+        let is_late = |minutes: i64| minutes > i64::from(LATE_MINUTES);
+        match step.kind {
+            StepKind::Departed { delay_minutes } if is_late(delay_minutes.into()) => {
+                let (arrived, at) = *self.late.get(&tail)?;
+                (step.at - at <= Self::FELT).then_some(arrived)
+            }
+            StepKind::Arrived if is_late((step.at - flight.scheduled_arrival) / 60) => {
+                self.late.insert(tail, (sequence, step.at));
+                None
+            }
+            StepKind::Arrived => {
+                self.late.remove(&tail);
+                None
+            }
+            _ => None,
+        }
     }
 }
 

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use factlog::{
-    Engine, History, HistoryError, Moment, Options, PassedOverReason, Retention, Sequence, Start,
-    State, StoredState, SuspensionCause, Writer,
+    Engine, Expected, History, HistoryError, Meta, Moment, Options, PassedOverReason, Retention,
+    Sequence, Start, State, StoredState, StreamKey, SuspensionCause, Writer,
 };
 use factlog_tests::{Random, scratch};
 
 use crate::world::{
-    ACCOUNTS, Account, AccountEvent, AccountEventView, Owner, Rename, Steps, history, open, work,
+    ACCOUNTS, Account, AccountEvent, AccountEventView, Deposited, Last, Owner, Rename, Steps,
+    Transferred, history, open, work,
 };
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -211,6 +212,8 @@ fn is_a_snapshot_of_no_use_once_retention_has_passed_it() {
     let end = log.visible().0;
     let mut history = history(&log);
     assert_eq!(history.as_of(Moment::Now).expect("an image").snapshot(), Some(taken));
+    // A snapshot that is there holds what follows it; this one is only mapped.
+    files(directory.path()).iter().for_each(|file| fs::remove_file(file).expect("removed"));
     let oldest = drop_before(&writer, end);
     assert!(oldest > taken.after(1), "{oldest} {taken}");
     let one = history.state::<Owner>("long", end);
@@ -222,4 +225,62 @@ fn is_a_snapshot_of_no_use_once_retention_has_passed_it() {
     assert_eq!(image.snapshot(), None);
     assert_eq!(image.suspensions().len(), 1);
     assert!(history.passed_over().iter().any(|one| matches!(one.reason, PassedOverReason::Behind)));
+}
+
+#[factlog::event(name = "from-the-future", version = 1)]
+struct FromTheFuture {}
+
+/// An instance that was suspended when a snapshot was taken is not in it. A later program knows its events,
+/// and folds them from its stream: up to the moment, and no further.
+#[test]
+fn is_what_a_snapshot_leaves_out_folded_up_to_the_moment() {
+    #[factlog::vocabulary]
+    enum LaterEvent {
+        Deposited(Deposited),
+        Transferred(Transferred),
+        FromTheFuture(FromTheFuture),
+    }
+    #[factlog::value]
+    #[derive(Debug, Default, Clone, PartialEq)]
+    struct Later {
+        cents: i64,
+        last: Option<Last>,
+        lines: Vec<String>,
+    }
+    impl State for Later {
+        const NAME: &'static str = "account";
+        type Key = u64;
+        type Event = LaterEvent;
+        const STORED: Option<StoredState<Self>> = StoredState::new(1);
+        fn evolve(&mut self, event: LaterEventView<'_>) {
+            if let LaterEventView::FromTheFuture(_) = event {
+                self.cents += 1_000;
+            }
+        }
+    }
+    let (directory, clock) = (scratch(), Steps::default());
+    let engine = open(directory.path(), &clock);
+    work(&engine, &clock, &mut Random::new(1), 50);
+    let stream = StreamKey::new("account", 77_u64).expect("a key");
+    let append = |writer: &mut Writer| {
+        let meta = Meta::new().stream(&stream, Expected::Any);
+        writer.append_with(&FromTheFuture {}, meta).expect("appended")
+    };
+    let mut writer = reopened(engine, directory.path());
+    append(&mut writer);
+    writer.close().expect("closes");
+    let engine = open(directory.path(), &clock);
+    let taken = engine.snapshot().expect("taken").sequence;
+    let mut writer = reopened(engine, directory.path());
+    let second = append(&mut writer);
+    let third = append(&mut writer);
+    let mut history = History::of(&writer.log()).state::<Later>().state::<Owner>().open();
+    for (at, thousands) in [(taken, 1), (second, 2), (third, 3), (second, 2)] {
+        let mut image = history.as_of(at).expect("an image");
+        assert_eq!(image.snapshot(), Some(taken));
+        let cents = image.with::<Later, _>(77_u64, |later| later.cents).expect("a state");
+        assert_eq!(cents, thousands * 1_000, "as of {at}");
+        let one = history.state::<Later>(77_u64, at).expect("a state");
+        assert_eq!(one.state.cents, cents);
+    }
 }

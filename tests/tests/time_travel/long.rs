@@ -115,9 +115,9 @@ fn are_questions_about_a_long_stream_answered_from_near() {
         assert!(past.folded < STEP, "{past:?}");
     }
     // Each part was gone through once; from then on it is gone back from a mark, of which there is one
-    // at every 4,096th event, to the snapshot. From the end it would be some 60,000 each time.
+    // at every 64th event, to the snapshot. From the end it would be some 60,000 each time.
     let looked_for = history.counts().looked_for;
-    assert!(looked_for < END + QUESTIONS * (4_096 + STEP), "{looked_for}");
+    assert!(looked_for < END + QUESTIONS * (64 + STEP), "{looked_for}");
     // The same moment again costs nothing.
     let at = Sequence::new(77_777);
     history.state::<Ticks>(1_u64, at).expect("a state");

@@ -14,8 +14,10 @@ use crate::image::snapshot::PassedOver;
 use crate::image::state::State;
 use crate::log::{Bound, Log, Maps, Reached, ReadError, Settled, Trail};
 
-/// Most events whose places are kept, half of them for sure: 32 bytes each.
+/// Most events whose places are kept: 32 bytes each.
 const TRAILS: usize = 1 << 20;
+/// Most marks that are kept, and streams: some 50 bytes for a mark, 200 for a stream.
+const MARKS: usize = 1 << 19;
 
 /// The past of a log: asked, it answers as of any event and any time.
 ///
@@ -207,22 +209,19 @@ impl History {
     }
 }
 
-/// Where the events of streams stand, of those that were asked for last.
-///
-/// Two generations: what is asked for is of the younger one; when that has half of what may be kept,
-/// it becomes the older one, and that goes.
+/// Where the events of streams stand, of those that were asked for: when there are too many, only
+/// marks are kept; and when these are too many, nothing.
 #[derive(Default)]
 pub(super) struct Trails {
     pub(super) maps: Maps,
-    young: HashMap<StreamKey, Trail, foldhash::fast::RandomState>,
-    old: HashMap<StreamKey, Trail, foldhash::fast::RandomState>,
-    /// Events kept by the younger ones.
-    kept: usize,
+    all: HashMap<StreamKey, Trail, foldhash::fast::RandomState>,
+    /// Events and marks that are kept.
+    kept: [usize; 2],
 }
 
 impl Trails {
-    /// The events of a stream from behind `after` up to `bound`, newest first; `None` if there are more
-    /// than are kept, or the stream has not begun.
+    /// The events of a stream from behind `after` up to `bound`, newest first; `None` if the stream has
+    /// not begun.
     pub(super) fn reach(
         &mut self,
         log: &Log,
@@ -230,24 +229,25 @@ impl Trails {
         way: (StreamVersion, Bound),
         looked_for: &mut u64,
     ) -> Result<Option<(&Trail, &mut Maps, Reached)>, ReadError> {
-        if !self.young.contains_key(stream) {
-            let trail = match self.old.remove(stream) {
-                Some(trail) => Some(trail),
-                None => Trail::of(log, stream),
-            };
-            let Some(trail) = trail else { return Ok(None) };
-            if self.kept > TRAILS / 2 {
-                self.old = std::mem::take(&mut self.young);
-                self.kept = 0;
-            }
-            self.kept += trail.len();
-            self.young.insert(stream.clone(), trail);
+        let Self { maps, all, kept } = self;
+        let [steps, marks] = *kept;
+        if marks + all.len() > MARKS {
+            all.clear();
+            *kept = [0; 2];
+        } else if steps > TRAILS {
+            all.values_mut().for_each(Trail::shrink);
+            kept[0] = 0;
         }
-        let Self { maps, young, kept, .. } = self;
-        let Some(trail) = young.get_mut(stream) else { return Ok(None) };
-        let before = trail.len();
-        let reached = trail.reach(log, maps, stream, way, looked_for)?;
-        *kept = (*kept + trail.len()).saturating_sub(before);
-        Ok(Some((trail, maps, reached)))
+        if !all.contains_key(stream) {
+            let Some(trail) = Trail::of(log, stream) else { return Ok(None) };
+            all.insert(stream.clone(), trail);
+        }
+        let Some(trail) = all.get_mut(stream) else { return Ok(None) };
+        let before = trail.kept();
+        let reached = trail.reach(log, maps, stream, way, looked_for);
+        for ((kept, now), before) in kept.iter_mut().zip(trail.kept()).zip(before) {
+            *kept = (*kept + now).saturating_sub(before);
+        }
+        Ok(Some((trail, maps, reached?)))
     }
 }

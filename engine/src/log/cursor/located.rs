@@ -68,6 +68,11 @@ impl Known {
         }
     }
 
+    /// How many events it has.
+    pub(super) fn events(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The event that is `spot` of the stream; `body` is that of the frame.
     pub(super) fn find<'a>(
         &self,

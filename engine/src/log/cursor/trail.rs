@@ -2,14 +2,15 @@
 //!
 //! Events of a stream link backwards, from the last one. So a trail is found by going back from there
 //! once; what was passed is kept, the newest first, each as a place at which it can be read without
-//! looking for its frame or verifying that again (frozen bytes do not change). Of a stream that is
-//! longer than what is kept, every so many events one is marked, from where to go back later.
+//! looking for its frame or verifying that again (frozen bytes do not change). Every so many events one
+//! is marked, from where to go back later: marks stay when the rest has to go.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use factlog_codec::layout::FRAME_HEADER;
 use factlog_codec::types::TypeKey;
-use factlog_codec::{Place, SegmentId, Sequence, StreamKey, StreamNumber, StreamVersion};
+use factlog_codec::{Place, Position, SegmentId, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::bound::Bound;
 use super::located::{Known, Located, Spot, previous};
@@ -23,7 +24,7 @@ use crate::sync::Arc;
 /// Most events of which one trail knows where they stand.
 const WINDOW: usize = 1 << 16;
 /// Every so many events of a stream one is marked.
-const MARK: u64 = 1 << 12;
+const MARK: u64 = 1 << 6;
 /// Most segments that stay mapped.
 const MAPS: usize = 1 << 10;
 
@@ -72,11 +73,20 @@ pub(crate) enum Reached {
     TooMany,
 }
 
-/// Segments that stay mapped for somebody who reads here and there.
+/// Most events of frames of which it is kept where they begin: 4 bytes each.
+const STARTS: usize = 1 << 22;
+
+/// Segments that stay mapped for somebody who reads here and there; and frames in them that were
+/// verified: a busy engine puts events of many streams into one.
 #[derive(Debug, Default)]
 pub(crate) struct Maps {
-    held: HashMap<SegmentId, (Arc<Segment>, Arc<Mapping>)>,
+    held: Held,
+    frames: HashMap<Position, Known, foldhash::fast::RandomState>,
+    /// Events in these.
+    starts: usize,
 }
+
+type Held = HashMap<SegmentId, (Arc<Segment>, Arc<Mapping>), foldhash::fast::RandomState>;
 
 impl Maps {
     /// Lets go of what retention has dropped.
@@ -84,17 +94,19 @@ impl Maps {
         let floor = log.shared().segments.floor();
         if self.held.keys().any(|id| *id < floor) {
             self.held.retain(|id, _| *id >= floor);
+            self.frames.clear();
+            self.starts = 0;
         }
     }
 
-    fn get(
-        &mut self,
+    fn get<'h>(
+        held: &'h mut Held,
         shared: &Shared,
         id: SegmentId,
-    ) -> Result<&(Arc<Segment>, Arc<Mapping>), ReadError> {
-        if !self.held.contains_key(&id) {
-            if self.held.len() >= MAPS {
-                self.held.clear();
+    ) -> Result<&'h (Arc<Segment>, Arc<Mapping>), ReadError> {
+        if !held.contains_key(&id) {
+            if held.len() >= MAPS {
+                held.clear();
             }
             let segment = shared.segments.get(id).ok_or_else(|| {
                 if id < shared.segments.floor() {
@@ -104,9 +116,9 @@ impl Maps {
                 }
             })?;
             let mapping = shared.map(&segment)?;
-            self.held.insert(id, (segment, mapping));
+            held.insert(id, (segment, mapping));
         }
-        self.held.get(&id).ok_or(ReadError::Missing(id))
+        held.get(&id).ok_or(ReadError::Missing(id))
     }
 
     /// The payload of an event, and what it is.
@@ -118,7 +130,7 @@ impl Maps {
         let shared = log.shared();
         let of = shared.types.get(step.of).map(super::super::type_table::LogType::key);
         let visible = shared.frontier.visible();
-        let (segment, mapping) = self.get(shared, step.segment)?;
+        let (segment, mapping) = Self::get(&mut self.held, shared, step.segment)?;
         let bytes = segment.frozen(mapping, visible).get(step.offset as usize..);
         let payload = bytes.and_then(|bytes| bytes.get(..step.len as usize));
         Ok((of, payload.unwrap_or(&[])))
@@ -144,9 +156,15 @@ impl Trail {
         })
     }
 
-    /// How many events it keeps.
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len() + self.marks.len()
+    /// How many events it keeps, and how many marks.
+    pub(crate) fn kept(&self) -> [usize; 2] {
+        [self.steps.len(), self.marks.len()]
+    }
+
+    /// Keeps marks only.
+    pub(crate) fn shrink(&mut self) {
+        self.steps = Vec::new();
+        (self.top, self.below) = (StreamVersion::NONE, None);
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
@@ -169,8 +187,8 @@ impl Trail {
         read: &mut u64,
     ) -> Result<Reached, ReadError> {
         let shared = log.shared();
-        let mut walk = Walk { shared, number: self.number, maps, stream, read, frame: None };
-        let far = self.is_far(log, bound);
+        let mut walk = Walk { shared, number: self.number, maps, stream, read };
+        let far = self.is_far(bound);
         if far {
             self.steps.clear();
         }
@@ -215,12 +233,9 @@ impl Trail {
     }
 
     /// Whether a mark is nearer to the bound than anything that it has, which is all too new.
-    fn is_far(&self, log: &Log, bound: Bound) -> bool {
+    fn is_far(&self, bound: Bound) -> bool {
         let newer = self.steps.last().is_some_and(|step| !bound.admits(step.sequence, step.ts));
-        let is_long = || log.shared().streams.head(self.number).0.get() >= WINDOW as u64 / 2;
-        newer
-            && is_long()
-            && self.mark_above(bound).is_some_and(|spot| spot.version < self.lowest())
+        newer && self.mark_above(bound).is_some_and(|spot| spot.version < self.lowest())
     }
 
     /// The nearest mark that is not within the bound.
@@ -242,13 +257,15 @@ impl Trail {
             return Ok(());
         }
         let head = Spot { version, frame, index: None };
-        // All of a short stream is kept, and of a long one what has come since, if that is little.
         let known = if self.steps.is_empty() { after } else { self.top };
-        let few = !self.steps.is_empty() && version.get().saturating_sub(known.get()) < MARK;
-        if version.get() < WINDOW as u64 / 2 || (few && self.steps.len() < WINDOW / 2) {
+        let further = version.get().saturating_sub(known.get());
+        let mark = self.mark_above(bound);
+        // What has come since is added if that is little, or if nothing is known that is nearer.
+        let extends = further <= 2 * MARK || mark.is_none();
+        if extends && further < WINDOW as u64 / 2 && self.steps.len() < WINDOW / 2 {
             return self.extend(walk, head, known);
         }
-        let mut spot = self.mark_above(bound).unwrap_or(head);
+        let mut spot = mark.unwrap_or(head);
         // Back to the first event that is within: only the one behind it is kept of these.
         self.steps.clear();
         loop {
@@ -318,29 +335,35 @@ struct Walk<'a> {
     maps: &'a mut Maps,
     stream: &'a StreamKey,
     read: &'a mut u64,
-    /// The frame that was looked at last: events of one stream often stand together.
-    frame: Option<Known>,
 }
 
 impl Walk<'_> {
     /// The event at `spot`, and where the one before it is.
     fn look(&mut self, spot: Spot) -> Result<(Step, Option<Spot>), ReadError> {
-        let Self { shared, number, maps, stream, read, frame } = self;
+        let Self { shared, number, maps, stream, read } = self;
         **read += 1;
         let bits = shared.bits;
         let id = spot.frame.segment(bits);
         let place = Place::of(spot.frame, bits);
         // Heads are published after their frames, so this is not behind.
         let visible = shared.frontier.visible();
-        let (segment, mapping) = maps.get(shared, id)?;
+        let Maps { held, frames, starts } = &mut **maps;
+        let (segment, mapping) = Maps::get(held, shared, id)?;
         let offset = spot.frame.offset(bits);
         let bytes = segment.frozen(mapping, visible).get(offset as usize..).unwrap_or(&[]);
-        let known = match frame {
-            Some(known) if known.position == spot.frame => known,
-            other => {
+        if *starts > STARTS {
+            frames.clear();
+            *starts = 0;
+        }
+        let known = match frames.entry(spot.frame) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(empty) => {
                 let found = super::frames::verified(segment, offset, bytes)?;
-                let known = Known::of(spot.frame, &found, other.take());
-                other.insert(known.map_err(|fault| ReadError::Items(place, fault))?)
+                let known = Known::of(spot.frame, &found, None);
+                let known = known.map_err(|fault| ReadError::Items(place, fault))?;
+                // What it takes beside its starts is that of some ten.
+                *starts += known.events() + 16;
+                empty.insert(known)
             }
         };
         let body = bytes.get(FRAME_HEADER..).and_then(|body| body.get(..known.header.len as usize));
