@@ -215,7 +215,7 @@ fn does_retention_ask_the_snapshots_of_a_replica() {
 #[test]
 fn is_the_first_snapshot_whole_when_a_second_one_is_refused() {
     let directory = scratch();
-    let slow = Snapshots::on_request().bytes_per_second(Some(200_000));
+    let slow = Snapshots::on_request().bytes_per_second(Some(500_000));
     let engine = open_with(directory.path(), slow);
     pay(&engine, &mut Random::new(3), 0..6_000, 3_000);
     // Whoever comes first: the other one is refused.
