@@ -52,7 +52,7 @@ pub use aggregate::{
     Accepted, Aggregate, AskError, Client, CommandDifference, CommandError, Conflict, Context,
     Determinism, DeterminismError, DeterminismOutcome, DeterminismProgress, DeterminismReport,
     Engine, EngineBuilder, EngineError, EngineStats, Events, Failure, IdempotencyWindow,
-    LocalCommand, LocalEngine, LongestDecision, Pending, RecordedOutcome, SendError, Sending,
+    LocalCommand, LocalEngine, LongestDecision, Pending, RecordedOutcome, Room, SendError, Sending,
     Unchecked,
 };
 #[doc(hidden)]

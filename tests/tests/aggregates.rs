@@ -500,6 +500,58 @@ fn is_a_full_queue_told_and_the_command_given_back() {
     assert!(log.is_closed());
 }
 
+/// A task that finds the queue full sleeps until there is room, and ends when there never will be.
+#[test]
+fn is_room_waited_for_as_a_task() {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Woken(Sender<()>);
+    impl Wake for Woken {
+        fn wake(self: std::sync::Arc<Self>) {
+            // Nobody may listen any more.
+            drop(self.0.send(()));
+        }
+    }
+    let directory = scratch();
+    let engine = Engine::open(directory.path()).options(options());
+    let engine = engine.thread(ThreadOptions::new().queue(2)).aggregate::<Account>();
+    let engine = engine.start().expect("an engine");
+    let (sender, woken) = channel();
+    let waker = Waker::from(std::sync::Arc::new(Woken(sender)));
+    let mut context = Context::from_waker(&waker);
+    {
+        let mut free = pin!(engine.room());
+        assert_eq!(free.as_mut().poll(&mut context), Poll::Ready(()), "it is empty");
+    }
+    for closes in [false, true] {
+        let held = Held::begin(&engine);
+        let taken: Vec<_> = (0..2)
+            .map(|_| engine.send::<Account>(1, Deposit { units: 1 }).expect("there is room"))
+            .collect();
+        let client = engine.client();
+        let mut room = pin!(client.room());
+        assert_eq!(room.as_mut().poll(&mut context), Poll::Pending, "it is full");
+        // One that is given up is not in anybody's way.
+        drop(Box::pin(engine.room()).as_mut().poll(&mut context));
+        held.release();
+        woken.recv_timeout(Duration::from_secs(60)).expect("woken");
+        while room.as_mut().poll(&mut context).is_pending() {
+            woken.recv_timeout(Duration::from_secs(60)).expect("woken");
+        }
+        engine.send::<Account>(1, Deposit { units: 1 }).expect("there is room").wait().expect("ok");
+        assert!(taken.into_iter().all(|pending| pending.wait().is_ok()));
+        if closes {
+            break;
+        }
+    }
+    let client = engine.client();
+    engine.close().expect("closed");
+    let mut never = pin!(client.room());
+    assert_eq!(never.as_mut().poll(&mut context), Poll::Ready(()), "nobody will make any");
+}
+
 /// Frames that hold commands and no event are part of the format too.
 #[test]
 fn does_an_independent_reader_read_a_log_of_commands() {

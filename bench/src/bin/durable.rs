@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! cargo run --release -p factlog-bench --bin durable
-//! cargo run --release -p factlog-bench --bin durable -- --seconds 2 --rounds 7 --dir DIRECTORY
+//! cargo run --release -p factlog-bench --bin durable -- --millis 100 --rounds 80 --dir DIRECTORY
 //! ```
 //!
 //! Under [`Durability::Group`], in turn: the same events appended by hand, so many a commit; commands
 //! decided by a local engine, so many a frame; events submitted to a writer's thread, and commands sent
-//! to an engine, with 256 that wait. Each round gives ratios of what was measured side by side.
+//! to an engine, with 256 that wait. Rounds are short, so that what disturbs one disturbs the other; each
+//! gives ratios of what was measured side by side. Medians are shown, and the quartiles beside them.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,10 +25,10 @@ use factlog_bench::program::run;
 type Failure = Box<dyn std::error::Error>;
 
 const HELP: &str = "\
-usage: durable [--rounds N] [--seconds N] [--commit N] [--dir DIRECTORY]
+usage: durable [--rounds N] [--millis N] [--commit N] [--dir DIRECTORY]
 
-  --rounds N        of each (5)
-  --seconds N       for each in a round (1)
+  --rounds N        of each (40)
+  --millis N        for each in a round (50)
   --commit N        events a commit (64)
   --dir DIRECTORY   where the logs are made (.)";
 
@@ -83,7 +84,7 @@ impl Aggregate for Counter {
 
 struct Arguments {
     rounds: usize,
-    seconds: u64,
+    millis: u64,
     commit: u64,
     directory: PathBuf,
 }
@@ -91,7 +92,7 @@ struct Arguments {
 impl Arguments {
     /// `None` if help was asked for.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let mut found = Self { rounds: 5, seconds: 1, commit: 64, directory: ".".into() };
+        let mut found = Self { rounds: 40, millis: 50, commit: 64, directory: ".".into() };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
             let number = |value: String| {
@@ -101,7 +102,7 @@ impl Arguments {
             match word.as_str() {
                 "--help" | "-h" => return Ok(None),
                 "--rounds" => found.rounds = number(value()?)? as usize,
-                "--seconds" => found.seconds = number(value()?)?,
+                "--millis" => found.millis = number(value()?)?,
                 "--commit" => found.commit = number(value()?)?.min(4_096),
                 "--dir" => found.directory = value()?.into(),
                 _ => return Err(format!("{word} is unknown")),
@@ -116,9 +117,9 @@ fn options() -> Options {
 }
 
 /// How many a second `work` does, which says how many it has done each time.
-fn rate(seconds: u64, mut work: impl FnMut() -> Result<u64, Failure>) -> Result<f64, Failure> {
+fn rate(millis: u64, mut work: impl FnMut() -> Result<u64, Failure>) -> Result<f64, Failure> {
     let (began, mut done) = (Instant::now(), 0);
-    while began.elapsed() < Duration::from_secs(seconds) {
+    while began.elapsed() < Duration::from_millis(millis) {
         done += work()?;
     }
     Ok(done as f64 / began.elapsed().as_secs_f64())
@@ -141,7 +142,7 @@ impl<P> Waiting<P> {
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { rounds, seconds, commit, .. } = *arguments;
+    let Arguments { rounds, millis, commit, .. } = *arguments;
     let folder = tempfile::tempdir_in(&arguments.directory)?;
     println!("{}", machine::describe(folder.path()));
     println!("{commit} events a commit, {KEYS} streams, in thousands a second\n");
@@ -163,7 +164,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut found: Vec<[f64; 4]> = Vec::new();
     for _ in 0..rounds {
-        let bare = rate(seconds, || {
+        let bare = rate(millis, || {
             let mut transaction = writer.begin()?;
             for amount in 0..commit {
                 let meta = Meta::new().stream(&streams[key() as usize], Expected::Any);
@@ -172,7 +173,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             let receipt = transaction.commit()?;
             if receipt.durable { Ok(receipt.events) } else { Err("not durable".into()) }
         })?;
-        let decided = rate(seconds, || {
+        let decided = rate(millis, || {
             let commands: Vec<_> =
                 (0..commit).map(|amount| LocalCommand::new(key(), Add { amount })).collect();
             let mut done = 0;
@@ -182,7 +183,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             if done == commit { Ok(done) } else { Err("not durable".into()) }
         })?;
         let mut waiting: Waiting<Answer<Draft<Added>>> = Waiting::new();
-        let submitted = rate(seconds, || {
+        let submitted = rate(millis, || {
             let draft = Draft::new(Added { amount: 1 })
                 .stream(streams[key() as usize].clone(), Expected::Any);
             let answer = producer.submit_drafts(draft, Duration::from_secs(60));
@@ -195,7 +196,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             answer.wait().map_err(|error| error.to_string())?;
         }
         let mut waiting: Waiting<Pending<Counter>> = Waiting::new();
-        let sent = rate(seconds, || {
+        let sent = rate(millis, || {
             let command = engine.command::<Counter>(key(), Add { amount: 1 });
             let pending = command.send_within(Duration::from_secs(60));
             if let Some(pending) = waiting.add(pending.map_err(|error| error.to_string())?) {
@@ -210,7 +211,8 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     }
     let middle = |mut list: Vec<f64>| {
         list.sort_by(f64::total_cmp);
-        (list[list.len() / 2], list[0], list[list.len() - 1])
+        let at = |part: usize| list[(list.len() - 1) * part / 4];
+        (at(2), at(1), at(3))
     };
     let names = ["events by hand", "commands, local", "events, submitted", "commands, sent"];
     for (at, name) in names.iter().enumerate() {

@@ -10,6 +10,7 @@ use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use super::decide::Aggregate;
 use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
+use super::room::Room;
 use super::sending::Sending;
 use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot, TakenElsewhere};
 use super::stats::{EngineStats, Notes};
@@ -64,6 +65,32 @@ impl Client {
         let (queue, queue_capacity) = self.queue();
         let log = Stats { queue, queue_capacity, ..self.log.stats() };
         EngineStats { log, ..self.notes.read() }
+    }
+
+    /// Waits for room in the queue, as a task: after [`SendError::Full`], say. Others may be faster, so
+    /// it is sent in a loop:
+    ///
+    /// ```
+    /// # use factlog::{Aggregate, Client, Pending, SendError};
+    /// async fn send<A: Aggregate>(
+    ///     client: &Client,
+    ///     key: A::Key,
+    ///     mut command: A::Command,
+    /// ) -> Result<Pending<A>, SendError<A::Command>>
+    /// where
+    ///     A::Key: factlog::IntoKey<A::Key>,
+    /// {
+    ///     loop {
+    ///         match client.send::<A>(key.clone(), command) {
+    ///             Err(SendError::Full(back)) => command = back,
+    ///             sent => return sent,
+    ///         }
+    ///         client.room().await;
+    ///     }
+    /// }
+    /// ```
+    pub fn room(&self) -> Room<'_> {
+        Room::new(self)
     }
 
     /// Sends a command to an instance, if there is room at once.

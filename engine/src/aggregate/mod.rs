@@ -16,7 +16,7 @@
 //! - `local`: an engine without a thread of its own
 //! - `determinism`: recorded commands are decided again, and held against the log
 //! - `testing`: tests of aggregates, as sentences and as laws
-//! - `client`, `sending`: sending commands and asking, from any thread
+//! - `client`, `sending`, `room`: sending commands and asking, from any thread, or as a task
 //! - `engine`, `builder`: an engine that runs, and how it comes to that
 
 mod answers;
@@ -30,6 +30,7 @@ mod engine;
 mod local;
 mod prepared;
 mod receipt;
+mod room;
 mod sending;
 mod slot;
 mod snapshots;
@@ -48,6 +49,7 @@ pub use determinism::{
 pub use engine::Engine;
 pub use local::{LocalCommand, LocalEngine};
 pub use receipt::{Accepted, CommandError, Conflict, Failure, SendError};
+pub use room::Room;
 pub use sending::Sending;
 pub use slot::Pending;
 pub use stats::{EngineStats, LongestDecision};

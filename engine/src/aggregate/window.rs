@@ -15,8 +15,9 @@ use crate::sync::Arc;
 /// A key that is older is forgotten: a command that comes with it is done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyWindow {
-    /// Most keys: 1,000,000 by default. By the size of its tables each takes up to 200 bytes, beside
-    /// its reply.
+    /// Most keys: 1,000,000 by default, each of which takes some 80 bytes of memory beside its reply
+    /// (measured with a million; tables grow by doubling, so that it may be up to twice as many). A
+    /// key that stands in the snapshot with which an engine began takes none.
     pub keys: usize,
     /// Most age, by the time of frames: 24 hours by default.
     pub age: Duration,

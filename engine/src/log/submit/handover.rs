@@ -111,6 +111,16 @@ impl<T> Handover<T> {
         }
     }
 
+    /// Whether something could be handed over, or never will be.
+    pub(crate) fn has_room(&self) -> bool {
+        self.gate.load(Ordering::Acquire) & CLOSED != 0 || self.queue.len() < self.queue.capacity()
+    }
+
+    /// Those who wait for room.
+    pub(crate) fn waiting_for_room(&self) -> &WaitList {
+        &self.room
+    }
+
     /// Takes the oldest. Only the consumer.
     pub(crate) fn pop(&self) -> Option<T> {
         self.queue.pop()
