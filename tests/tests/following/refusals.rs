@@ -93,6 +93,36 @@ fn does_a_follower_too_far_behind_begin_with_a_backup() {
     compare_segments(here.path(), &folder);
 }
 
+/// A follower drops its own front, and goes on; also as a process that is new, and as a leader.
+#[test]
+fn does_a_follower_drop_what_it_need_not_keep() {
+    let (here, there, third) = (scratch(), scratch(), scratch());
+    let mut leader = options().open(here.path()).expect("a log");
+    let mut follower = options().open_follower(there.path()).expect("a directory");
+    let retained = follower.retain(&Retention::keep_segments(1)).expect("nothing yet");
+    assert_eq!(retained.dropped, 0);
+    write(&mut leader, 40_000);
+    take_all(&mut leader, &mut follower);
+    let retained = follower.retain(&Retention::keep_segments(1)).expect("dropped");
+    assert!(retained.dropped > 0 && retained.oldest > Sequence::new(1));
+    let first = used_segments(there.path())[0];
+    assert!(first > 1 && used_segments(here.path())[0] == 1);
+    write(&mut leader, 20_000);
+    take_all(&mut leader, &mut follower);
+    drop(follower);
+    let mut follower = options().open_follower(there.path()).expect("a log without its front");
+    write(&mut leader, 20_000);
+    take_all(&mut leader, &mut follower);
+    let log = follower.log().expect("a log");
+    assert_eq!(log.visible().0, leader.next_sequence().before());
+    let (stream, feeding) = serve(&log);
+    let mut fresh = options().open_follower(third.path()).expect("a directory");
+    let refused = fresh.follow(stream).expect_err("it begins with nothing");
+    feeding.join().expect("no panic").expect_err("refused");
+    let behind = FollowRefusal::Behind(retained.oldest);
+    assert!(matches!(refused, FollowError::Refused(refusal) if refusal == behind), "{refused}");
+}
+
 #[test]
 fn are_histories_that_have_parted_refused_by_both() {
     let (here, there) = (scratch(), scratch());
