@@ -39,7 +39,9 @@ impl Making {
         hidden.push(".forking");
         let directory = Directory::new(&target.with_file_name(hidden), disk.clone());
         let root = directory.root();
-        disk.make_directory(root, true)
+        // With the folder of segments, which is locked too.
+        directory
+            .create()
             .map_err(|source| IoError::new("make the directory", root, source))?;
         let lock = Lock::take(&directory).map_err(|error| match error {
             LockError::Held => ForkError::Busy(root.to_path_buf()),
