@@ -23,3 +23,9 @@ pub mod testing {}
 
 #[doc = include_str!("../guide/forks.md")]
 pub mod forks {}
+
+#[doc = include_str!("../guide/determinism.md")]
+pub mod determinism {}
+
+#[doc = include_str!("../guide/following.md")]
+pub mod following {}

@@ -30,7 +30,8 @@
 //!
 //! Where to read on:
 //!
-//! - [`guide`]: events, versions, aggregates, reading state, snapshots, testing, a page for each
+//! - [`guide`]: events, versions, aggregates, reading state, snapshots, testing, determinism,
+//!   following, a page for each
 //! - [`event`], [`value`], [`vocabulary`], [`versions`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading

@@ -51,7 +51,8 @@ pub enum FollowRefusal {
     Version(u16),
     /// It is the leader of another log: this one.
     Foreign(LogId),
-    /// Retention has dropped what comes next; this is its oldest event. Begin with a backup.
+    /// Retention has dropped what comes next, or it stands in a segment that the leader shares with a
+    /// log that it was forked from; this is its oldest event. Begin with a backup.
     Behind(Sequence),
     /// The follower has more than the leader, whose next event is this one: it was written to, or the
     /// leader has lost what it had promised.
@@ -108,8 +109,8 @@ impl fmt::Display for FollowRefusal {
             }
             Self::Behind(oldest) => write!(
                 f,
-                "the leader has dropped what comes next here; its oldest event is {oldest}: begin \
-                 with a backup of it"
+                "the leader has dropped what comes next here, or has it from a log that it was forked \
+                 from; its oldest event is {oldest}: begin with a backup of it"
             ),
             Self::Ahead(next) => write!(
                 f,

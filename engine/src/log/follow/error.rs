@@ -121,6 +121,8 @@ pub enum FollowError {
     Items(Place, ItemFault),
     /// An earlier frame made no sense: open the directory anew.
     Spoiled,
+    /// This process is a forked child of the one that opened the directory.
+    Forked,
     /// Nothing can be written any more, since an operation failed whose outcome is unknown: open the
     /// directory anew.
     Poisoned(Arc<IoError>),
@@ -175,6 +177,11 @@ impl fmt::Display for FollowError {
                  the directory anew"
             ),
             Self::Spoiled => write!(f, "an earlier frame made no sense: open the directory anew"),
+            Self::Forked => write!(
+                f,
+                "this process is a forked child of the one that opened the directory, and may not \
+                 write"
+            ),
             Self::Poisoned(error) => write!(
                 f,
                 "nothing is written any more, since an operation failed whose outcome is unknown \

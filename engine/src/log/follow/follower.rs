@@ -11,10 +11,12 @@ use super::link::Link;
 use super::opening::{Opened, Ready, open};
 use super::taking::Taking;
 use crate::log::cursor::Log;
-use crate::log::error::{OpenError, SyncError};
+use crate::log::error::{OpenError, RetainError, SyncError};
 use crate::log::fault::IoError;
 use crate::log::frontier::Activity;
 use crate::log::options::Options;
+use crate::log::report::Retained;
+use crate::log::retention::{Retention, retain};
 use crate::log::writer::Writer;
 use crate::sync::PoisonError;
 
@@ -159,6 +161,21 @@ impl Follower {
         Ok(())
     }
 
+    /// Drops what `retention` does not keep, here: what the leader keeps is up to it. Whoever has
+    /// nothing yet drops nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`RetainError`].
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        match &self.opened {
+            Some(opened) => retain(&opened.taking.shared, retention),
+            None => {
+                Ok(Retained { dropped: 0, oldest: Sequence::FIRST, held: None, left: Vec::new() })
+            }
+        }
+    }
+
     /// Notes how far it has come, and lets go of the directory. Everything that was acknowledged is
     /// durable anyway.
     ///
@@ -225,6 +242,15 @@ impl<S: Read + Write> Following<'_, S> {
     /// The log, for readers on any thread: they see what comes as soon as it is durable here.
     pub fn log(&self) -> Option<Log> {
         self.follower.log()
+    }
+
+    /// Drops what `retention` does not keep: see [`Follower::retain`].
+    ///
+    /// # Errors
+    ///
+    /// See [`RetainError`].
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, RetainError> {
+        self.follower.retain(retention)
     }
 
     /// Why the leader has ended, once it has.

@@ -28,8 +28,9 @@ struct Facts {
     /// What the follower says, if it has anything.
     place: Option<FollowPlace>,
     log: LogId,
-    /// The first segment that retention has left.
-    floor: SegmentId,
+    /// Whether all of the log is there, and its own: retention has dropped nothing, and it shares no
+    /// segment with a log that it was forked from, whose identity those have.
+    whole: bool,
     oldest: Sequence,
     /// The next event.
     next: Sequence,
@@ -41,7 +42,7 @@ fn decide(facts: &Facts) -> Result<(), FollowRefusal> {
     match facts.place {
         Some(place) if place.log != facts.log => Err(FollowRefusal::Foreign(facts.log)),
         // From the first segment on, or not at all.
-        None if facts.floor > SegmentId::FIRST => Err(FollowRefusal::Behind(facts.oldest)),
+        None if !facts.whole => Err(FollowRefusal::Behind(facts.oldest)),
         None => Ok(()),
         Some(place) if place.frame == Position::ZERO => decide(&Facts { place: None, ..*facts }),
         Some(_) => match facts.found {
@@ -62,7 +63,7 @@ pub(super) fn judge(
     let facts = Facts {
         place,
         log: shared.log,
-        floor: shared.segments.floor(),
+        whole: shared.segments.floor() == SegmentId::FIRST && shared.lineage.is_empty(),
         oldest: shared.oldest(),
         next: shared.frontier.visible_pair().1,
         found: match here {
@@ -130,9 +131,8 @@ mod tests {
         let (epoch, oldest, next) = (Epoch::new(4), Sequence::new(3), Sequence::new(9));
         let all = [Found::Same, Found::Other(epoch), Found::Dropped, Found::Beyond];
         for found in all {
-            for floor in [1, 2].map(SegmentId::new) {
-                let facts = |place| Facts { place, log: own, floor, oldest, next, found };
-                let whole = floor == SegmentId::FIRST;
+            for whole in [true, false] {
+                let facts = |place| Facts { place, log: own, whole, oldest, next, found };
                 let begin = if whole { Ok(()) } else { Err(FollowRefusal::Behind(oldest)) };
                 assert_eq!(decide(&facts(None)), begin);
                 assert_eq!(decide(&facts(Some(place(own, 0)))), begin);

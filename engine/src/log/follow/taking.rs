@@ -131,6 +131,9 @@ impl Taking {
 
     /// Whether anything can be taken in.
     pub(super) fn check(&self) -> Result<(), FollowError> {
+        if self.shared.fork.is_child() {
+            return Err(FollowError::Forked);
+        }
         match self.shared.poison.get() {
             Some(error) => Err(FollowError::Poisoned(Arc::clone(error))),
             None if self.spoiled => Err(FollowError::Spoiled),
