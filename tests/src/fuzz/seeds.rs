@@ -155,6 +155,10 @@ pub(super) fn changes() -> Seeds {
         seeds.push((name, vec![0xC0, 4, 0, 1, 1, field, value]));
     }
     seeds.push(("passed-removed", vec![0xC0, 4, 6, 2, 1]));
+    // A frame leaves a sequence out; an item's length lies; one that contradicts the log is repaired.
+    seeds.push(("sequence-later", vec![1, 4, 0, 0, 3, 1, 48]));
+    seeds.push(("item-length", vec![1, 4, 3, 0, 3, 0, 0, 19]));
+    seeds.push(("item-refused", vec![1, 8 | 4, 3, 0, 3, 0, 1, 12]));
     seeds
 }
 
@@ -215,6 +219,8 @@ pub(super) fn files() -> Seeds {
         ("cursor-bytes", vec![4, b, 0x43, 24, 0, 4, 1, 2, 3, 4]),
         ("catalog-floor", vec![4 | 8, catalog, 0, 6, 48]),
         ("catalog-streams", vec![4 | 8, catalog, 0, 10, 112]),
+        ("catalog-count", vec![4 | 8, catalog, 0, 10, 20]),
+        ("table-count", vec![4 | 8, table, 0, 10, 20]),
         ("catalog-entry", vec![4, catalog, 3, 100, 0, 6, 9, 9, 9, 9, 9, 9]),
         ("catalog-gone", vec![4 | 8, catalog, 6]),
         ("catalog-short", vec![8, catalog, 4, 112, 0]),

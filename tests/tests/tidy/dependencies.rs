@@ -87,3 +87,96 @@ fn is_an_old_dependency_found() {
     let own = "[[package]]\nname = \"factlog\"\nversion = \"0.1.0\"\ndependencies = [\n]\n";
     assert!(wrong(&File::new("Cargo.lock", own)).is_empty());
 }
+
+/// Whether an expression of SPDX can be met by what is `allowed`.
+fn is_met(expression: &str, allowed: &[&str]) -> bool {
+    // The slash is how it was written once.
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words = spaced.split_whitespace().peekable();
+    either(&mut words, allowed) && words.next().is_none()
+}
+
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+fn either(words: &mut Words<'_>, allowed: &[&str]) -> bool {
+    let mut met = both(words, allowed);
+    while words.next_if_eq(&"OR").is_some() {
+        met |= both(words, allowed);
+    }
+    met
+}
+
+fn both(words: &mut Words<'_>, allowed: &[&str]) -> bool {
+    let mut met = one(words, allowed);
+    while words.next_if_eq(&"AND").is_some() {
+        met &= one(words, allowed);
+    }
+    met
+}
+
+fn one(words: &mut Words<'_>, allowed: &[&str]) -> bool {
+    let Some(word) = words.next() else { return false };
+    if word == "(" {
+        return either(words, allowed) && words.next() == Some(")");
+    }
+    // An exception grants more.
+    if words.next_if_eq(&"WITH").is_some() {
+        words.next();
+    }
+    allowed.contains(&word)
+}
+
+/// Licences that deny.toml allows.
+fn allowed(deny: &str) -> Vec<&str> {
+    let line = deny.lines().find_map(|line| line.strip_prefix("allow = ["));
+    let list = line.and_then(|line| line.strip_suffix(']')).unwrap_or_default();
+    list.split(", ").map(|name| name.trim_matches('"')).collect()
+}
+
+/// What `cargo deny` would say, for machines that do not have it.
+#[test]
+fn has_each_dependency_a_licence_that_is_allowed() {
+    let files = repository();
+    let deny = files.iter().find(|file| file.path == "deny.toml").expect("deny.toml");
+    let allowed = allowed(&deny.text);
+    assert!(allowed.len() >= 3, "{allowed:?}");
+    let words = ["metadata", "--format-version", "1", "--offline", "--filter-platform"];
+    let output = std::process::Command::new(env!("CARGO"))
+        .current_dir(super::root())
+        .args(words)
+        .arg("x86_64-unknown-linux-gnu")
+        .output()
+        .expect("cargo runs");
+    if !output.status.success() {
+        println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    assert!(packages.len() > 50, "{} packages", packages.len());
+    let wrong = packages.iter().filter(|package| {
+        let licence = package["license"].as_str().unwrap_or_default();
+        !is_met(licence, &allowed)
+    });
+    let wrong: Vec<_> =
+        wrong.map(|package| format!("{} {}", package["name"], package["license"])).collect();
+    assert_none("licences that deny.toml does not allow", &wrong);
+}
+
+#[test]
+fn is_a_licence_that_is_not_allowed_found() {
+    let met = |expression| is_met(expression, &["MIT", "Apache-2.0"]);
+    for good in [
+        "MIT",
+        "MIT/Apache-2.0",
+        "GPL-3.0 OR MIT",
+        "(GPL-3.0 OR MIT) AND Apache-2.0",
+        "Apache-2.0 WITH LLVM-exception",
+    ] {
+        assert!(met(good), "{good}");
+    }
+    for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "(GPL-3.0 OR BSD) AND MIT", "MIT )"] {
+        assert!(!met(bad), "{bad}");
+    }
+    assert_eq!(allowed("[licenses]\nallow = [\"MIT\", \"Zlib\"]\n"), ["MIT", "Zlib"]);
+}
