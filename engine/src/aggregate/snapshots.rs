@@ -72,22 +72,30 @@ pub(super) struct Holds {
     kept: Kept,
     /// From the oldest to the newest.
     places: VecDeque<CursorPlace>,
+    /// What is held follows this.
+    held: Sequence,
 }
 
 impl Holds {
     /// The engine began with a snapshot of this place, or without one.
     pub(super) fn new(log: &Log, begun: Option<CursorPlace>) -> Self {
         let kept = log.keep_after(begun.as_ref());
-        Self { kept, places: begun.into_iter().collect() }
+        let held = begun.map_or(Sequence::ZERO, |place| place.sequence);
+        Self { kept, places: begun.into_iter().collect(), held }
     }
 
     /// One more was taken; so many are kept.
     fn add(&mut self, place: CursorPlace, keep: usize) {
-        self.places.push_back(place);
+        // A replica may have been slower than the engine was with a later one.
+        let at = self.places.partition_point(|known| known.sequence <= place.sequence);
+        self.places.insert(at, place);
         while self.places.len() > keep.max(1) {
             self.places.pop_front();
         }
-        if let Some(oldest) = self.places.front() {
+        if let Some(oldest) = self.places.front()
+            && oldest.sequence > self.held
+        {
+            self.held = oldest.sequence;
             self.kept.go_on(oldest);
         }
     }
