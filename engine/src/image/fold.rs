@@ -93,7 +93,6 @@ pub(crate) fn refold(images: &mut Images, log: &Log, route: Route) {
             Ok(None) => return,
             // What is not folded yet comes by by itself.
             Ok(Some(event)) if event.sequence() >= images.next => return,
-            Ok(Some(event)) if images.until.is_some_and(|until| event.sequence() > until) => return,
             Ok(Some(event)) => {
                 let of = event.event_type();
                 let folded = Folded {

@@ -34,8 +34,6 @@ pub(crate) struct Images {
     routes: Vec<Route>,
     /// Everything before this is folded.
     pub(crate) next: Sequence,
-    /// Nothing behind this is ever folded: it is an image of the past.
-    pub(crate) until: Option<Sequence>,
     /// The snapshot that it began with, and its log.
     base: Option<(Arc<Snapshot>, Log)>,
     /// The kind of which a snapshot is being taken.

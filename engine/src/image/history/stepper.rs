@@ -111,18 +111,18 @@ impl Stepper<'_> {
             }
         };
         let images = &mut self.image.images;
-        let mut ends = 0;
-        // A segment may be at its end though more follows: so twice.
-        while ends < 2 {
+        loop {
             let mut batch = cursor.poll()?;
             let Some(entry) = batch.next_entry()? else {
-                ends += 1;
-                continue;
+                // A segment may be at its end though more follows.
+                if cursor.has_more() {
+                    continue;
+                }
+                return Ok(None);
             };
             if !entry.is_event() || entry.sequence < next {
                 continue;
             }
-            images.until = Some(entry.sequence);
             fold(images, &entry);
             let (own, further) = entry.links().unwrap_or_default();
             let own = own.map(|link| (entry.item.header.stream, link.version));
@@ -134,7 +134,6 @@ impl Stepper<'_> {
             self.image.as_of = AsOf { sequence, open_ended: false };
             return Ok(Some(Step { sequence, ts, name, streams }));
         }
-        Ok(None)
     }
 
     /// Takes back the last event; it is given. `None` at the beginning of what retention has left.
@@ -153,7 +152,6 @@ impl Stepper<'_> {
         })?;
         self.cursor = None;
         let before = last.before();
-        self.image.images.until = Some(before);
         for (stream, _) in &step.streams {
             self.take_back(stream, before)?;
         }

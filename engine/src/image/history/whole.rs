@@ -89,7 +89,6 @@ impl History {
         let log = &self.log;
         let mut images = Images::new();
         self.kinds.iter().for_each(|kind| (kind.add)(&mut images));
-        images.until = Some(as_of.sequence);
         let mut folded = 0;
         if let Some(snapshot) = snapshot {
             images.begin_with(snapshot, log);
@@ -140,7 +139,7 @@ pub(super) fn fold_until(
                 folded += u64::from(entry.is_event());
             }
         }
-        if !any {
+        if !any && !cursor.has_more() {
             // What was lost to damage is passed over.
             images.next = images.next.max(last.after(1));
             return Ok(folded);
