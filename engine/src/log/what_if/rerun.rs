@@ -42,8 +42,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// what_if.rerun(|fact| if fact.sequence() == second { Turn::Skip } else { Turn::Keep })?;
 ///
 /// let mut sum = 0;
-/// for event in what_if.log().cursor(Start::Oldest)?.poll()? {
-///     sum += event?.get::<Deposited>()?.map_or(0, |deposited| deposited.cents());
+/// let mut cursor = what_if.log().cursor(Start::Oldest)?;
+/// while let Some(event) = cursor.next_event()? {
+///     sum += event.get::<Deposited>()?.map_or(0, |deposited| deposited.cents());
 /// }
 /// assert_eq!(sum, 301);
 /// # what_if.close()?;
