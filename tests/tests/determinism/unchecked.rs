@@ -31,7 +31,9 @@ fn is_what_cannot_be_checked_never_taken_for_good() {
             let command = Deposit { cents: 20 };
             LocalCommand::<Account>::new(at, command).idempotency_key(at.to_le_bytes())
         });
-        engine.call_all(commands.collect::<Vec<_>>(), |verdict| drop(verdict.expect("accepted")));
+        engine.call_all(commands.collect::<Vec<_>>(), |verdict| {
+            verdict.expect("accepted");
+        });
         // Without a key nothing at all is.
         engine.call::<Account>(9_u64, Deposit { cents: 4 }).expect("accepted");
     }
