@@ -90,43 +90,6 @@ pub(crate) fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     true
 }
 
-/// Looks whether a file that is written still has its name and its length: what was written to it
-/// would not be found again, or not all of it. Gives what it found.
-pub(crate) fn check_in_place(file: &File, path: &Path, len: u64) -> io::Result<fs::Metadata> {
-    let found = file.metadata()?;
-    if found.len() < len {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            format!("somebody has cut the file to {} bytes of {len}", found.len()),
-        ));
-    }
-    match fs::symlink_metadata(path) {
-        Ok(named) if same_file(&found, &named) => Ok(found),
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "somebody has put another file in the place of the one that is written",
-        )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "somebody has removed or renamed the file while it was written",
-        )),
-        Err(error) => Err(error),
-    }
-}
-
-/// Looks whether a file that is written has one name only: under another one somebody keeps it as
-/// it was.
-pub(crate) fn check_one_name(found: &fs::Metadata) -> io::Result<()> {
-    if names(found) > 1 {
-        return Err(io::Error::new(
-            io::ErrorKind::TooManyLinks,
-            "somebody has given the file that is written a second name (a hard link), and what has \
-             two names is not written; opened anew, the log goes on in another file",
-        ));
-    }
-    Ok(())
-}
-
 /// Reads up to `bytes.len()` bytes at `offset`; how many there were.
 pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;

@@ -4,6 +4,7 @@
 //! - `observe`: everything that changes files goes through here, and who is told of it
 //! - `directory`: names
 //! - `lock`: one writer
+//! - `in_place`: whether a file that is written is still where it was
 //! - `filesystem`: what the directory stands on, and whether that will do
 //! - `segment_file`: preparing a segment, reading one whole
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
@@ -19,6 +20,7 @@ mod cursor_file;
 mod directory;
 mod files;
 mod filesystem;
+mod in_place;
 mod lock;
 mod manifest_file;
 mod observe;
@@ -31,11 +33,10 @@ pub(super) use archive::{archive_file, copy_file, copy_segment};
 pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
 pub(super) use cursor_file::{CursorFiles, make_cursor, read_cursors, remove_cursor, write_cursor};
 pub(super) use directory::Directory;
-pub(super) use files::{
-    check_in_place, check_one_name, has_other_names, open_regular, read_at, read_no_further,
-};
+pub(super) use files::{has_other_names, open_regular, read_at, read_no_further};
 pub use filesystem::FileSystem;
 pub(super) use filesystem::Suitability;
+pub(super) use in_place::{check_in_place, check_one_name};
 pub(super) use lock::{Lock, LockError};
 pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
