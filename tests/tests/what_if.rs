@@ -11,8 +11,8 @@ use std::path::Path;
 
 use factlog::{
     Aggregate, AppendError, Context, Engine, EventType, Events, Expected, Fact, Fork, ForkError,
-    Log, Meta, Opaque, Options, Sequence, Start, State, StreamKey, Turn, WhatIf, WhatIfError,
-    Writer,
+    History, Log, Meta, Moment, Opaque, Options, Sequence, Start, State, StoredState, StreamKey,
+    Turn, WhatIf, WhatIfError, Writer,
 };
 use factlog_tests::{Random, Seen, digest, read_all, small};
 
@@ -346,6 +346,7 @@ struct Withdraw {
     cents: u64,
 }
 
+#[factlog::value]
 #[derive(Default)]
 struct Account {
     cents: i64,
@@ -355,6 +356,7 @@ impl State for Account {
     const NAME: &'static str = "account";
     type Key = u64;
     type Event = AccountEvent;
+    const STORED: Option<StoredState<Self>> = StoredState::new(1);
 
     fn evolve(&mut self, event: AccountEventView<'_>) {
         match event {
@@ -410,6 +412,25 @@ fn does_the_difference_show_exactly_the_consequences() {
     what_if.close().expect("closed");
     writer.close().expect("closed");
     let before = files(&from);
+    // The two images differ in that account, and by that sum.
+    let image = |directory: &Path| {
+        let log = small().open_read_only(directory).expect("opens");
+        History::of(&log).state::<Account>().open().as_of(Moment::Now).expect("an image")
+    };
+    let (mut origin, mut fork, mut differences) = (image(&from), image(&to), Vec::new());
+    let account = match of {
+        factlog::Key::U64(account) => account,
+        other => panic!("{other:?}"),
+    };
+    let cents_of = |image: &mut factlog::PastImage| {
+        image.with::<Account, _>(account, |account| account.cents).expect("there")
+    };
+    assert_eq!(cents_of(&mut origin) - cents_of(&mut fork), cents as i64);
+    origin.diff(&fork, |one| differences.push(one)).expect("described");
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    let path = format!("/account/{account}/cents");
+    assert_eq!((differences[0].kind, &differences[0].key), ("account", &of));
+    assert!(differences[0].patch.changes().iter().all(|change| change.path() == path));
     let open = |directory: &Path| {
         let engine = Engine::open(directory).options(small()).aggregate::<Account>();
         engine.start_local().expect("an engine")
@@ -435,4 +456,46 @@ fn does_the_difference_show_exactly_the_consequences() {
     there.close().expect("closed");
     here.close().expect("closed");
     assert_eq!(files(&from), before);
+}
+
+/// What an engine on a fork begins with is the newest snapshot of the origin that the fork has the
+/// event of, by the lineage; a snapshot of what the fork has not is passed over.
+#[test]
+fn does_an_engine_on_a_fork_begin_with_its_origins_snapshot() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (from, to) = (directory.path().join("origin"), directory.path().join("fork"));
+    let deposit = |writer: &mut Writer, number: u64| {
+        let account = StreamKey::new("account", number % 20).expect("a name");
+        let meta = Meta::new().stream(&account, Expected::Any);
+        writer.append_with(&Deposited { cents: number }, meta).expect("appended");
+    };
+    let mut writer = small().open(&from).expect("a log");
+    (0..200).for_each(|number| deposit(&mut writer, number));
+    writer.close().expect("closed");
+    let engine = || Engine::open(&from).options(small()).aggregate::<Account>().start();
+    let snapshots: Vec<_> = [300, 400]
+        .into_iter()
+        .map(|until| {
+            let engine = engine().expect("an engine");
+            let taken = engine.snapshot().expect("a snapshot").sequence;
+            engine.close().expect("closed");
+            let mut writer = small().open(&from).expect("opens");
+            (until - 100..until).for_each(|number| deposit(&mut writer, number));
+            writer.close().expect("closed");
+            taken
+        })
+        .collect();
+    assert_eq!(snapshots, [Sequence::new(200), Sequence::new(300)]);
+    let log = small().open_read_only(&from).expect("opens");
+    Fork::of(&log).at(Sequence::new(250)).create(&to).expect("forked");
+    let fork = Engine::open(&to).options(small()).aggregate::<Account>();
+    let mut fork = fork.start_local().expect("an engine");
+    let began = fork.restart();
+    assert_eq!((began.snapshot, began.folded), (Some(snapshots[0]), 50), "{began:?}");
+    for account in 0..20_u64 {
+        let has = fork.look::<Account, _>(account, |account| account.cents).expect("folded");
+        let expected = (0..250).filter(|number| number % 20 == account).sum::<u64>();
+        assert_eq!(has, expected as i64, "account {account}");
+    }
+    fork.close().expect("closed");
 }
