@@ -97,9 +97,27 @@ impl Copied {
     ///
     /// It does not start.
     pub fn cargo(&self, words: &[&str], flags: &str) -> Result<Output, String> {
-        Command::new(env!("CARGO"))
+        self.output(Command::new(env!("CARGO")).args(words), flags)
+    }
+
+    /// The same of what may hang, with a bug in it: all of it is ended after `seconds`.
+    ///
+    /// # Errors
+    ///
+    /// It does not start, or had to be ended.
+    pub fn cargo_within(&self, seconds: u32, words: &[&str]) -> Result<Output, String> {
+        let limit = seconds.to_string();
+        let output =
+            self.output(Command::new("timeout").args([&limit, env!("CARGO")]).args(words), "")?;
+        if output.status.code() == Some(124) {
+            return Err(format!("it did not end in {seconds} s"));
+        }
+        Ok(output)
+    }
+
+    fn output(&self, command: &mut Command, flags: &str) -> Result<Output, String> {
+        command
             .current_dir(&self.tree)
-            .args(words)
             .env("RUSTFLAGS", flags)
             .env("CARGO_TARGET_DIR", &self.target)
             // One file after the other is changed and changed back, whatever is asked of other builds.

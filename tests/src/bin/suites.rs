@@ -14,6 +14,9 @@ use std::time::Instant;
 
 use factlog_tests::plants::{Copied, Plant, root};
 
+/// Seconds after which a test that does not end is ended.
+const PATIENCE: u32 = 300;
+
 /// Whether the test fails; that it runs at all is looked at.
 fn fails(copied: &Copied, suite: &str, test: &str) -> Result<bool, String> {
     let words = ["test", "--quiet", "-p", "factlog-tests", "--test", suite];
@@ -22,7 +25,7 @@ fn fails(copied: &Copied, suite: &str, test: &str) -> Result<bool, String> {
         let said = String::from_utf8_lossy(&built.stderr).into_owned();
         return Err(format!("it does not compile:\n{said}"));
     }
-    let ran = copied.cargo(&[&words[..], &["--", "--exact", test]].concat(), "")?;
+    let ran = copied.cargo_within(PATIENCE, &[&words[..], &["--", "--exact", test]].concat())?;
     if !String::from_utf8_lossy(&ran.stdout).contains("running 1 test") {
         return Err(format!("{suite} has no test called {test}"));
     }
