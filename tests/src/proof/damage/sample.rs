@@ -147,6 +147,20 @@ pub(super) fn options() -> Options {
     small.durability(Durability::Group).commit_align(CommitAlign::None)
 }
 
+/// Waits until a stream table has been written, in the background: without one everything is walked
+/// when the log is opened, and nothing is left for readers to meet.
+fn await_table(root: &Path) {
+    let began = Instant::now();
+    let there = || {
+        let entries = fs::read_dir(root.join("seg")).expect("a folder");
+        let mut names = entries.map(|entry| PathBuf::from(entry.expect("an entry").file_name()));
+        names.any(|name| name.extension().is_some_and(|ending| ending == "streams"))
+    };
+    while !there() && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn append(writer: &mut Writer, random: &mut Random, count: u64) {
     let mut left = count;
     while left > 0 {
@@ -206,6 +220,7 @@ impl Sample {
         assert_eq!(retained.dropped, 1, "{retained:?}");
         append(&mut writer, &mut random, 8);
         drop(cursor);
+        await_table(root);
         writer.close().expect("closed");
         // What ended without a SEAL gets one when there is a successor that says how.
         let mut writer = open(WriteWay::Mapped);
