@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use factlog::{EventType, Expected, Meta, Opaque, StreamKey, Writer};
+use factlog::{AppendError, EventType, Expected, Meta, Opaque, StreamKey, Writer};
 use tempfile::TempDir;
 
 use crate::surgery::{SegmentFile, segment_path};
@@ -43,12 +43,25 @@ pub fn append(writer: &mut Writer, bytes: usize) {
 ///
 /// When one is not appended.
 pub fn append_short(writer: &mut Writer, count: usize) {
-    let stream = StreamKey::new("block", "all").expect("a name");
     for _ in 0..count {
-        let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
-        let meta = Meta::new().stream(&stream, Expected::Any);
-        writer.append_with(&Opaque::new(&BLOCK, &payload), meta).expect("appended");
+        try_append(writer).expect("appended");
     }
+}
+
+/// Appends an event of 160 bytes to one stream.
+///
+/// # Errors
+///
+/// Those of the append.
+///
+/// # Panics
+///
+/// Never: the name is a good one.
+pub fn try_append(writer: &mut Writer) -> Result<(), AppendError> {
+    let stream = StreamKey::new("block", "all").expect("a name");
+    let payload = writer.next_sequence().get().to_le_bytes().repeat(20);
+    let meta = Meta::new().stream(&stream, Expected::Any);
+    writer.append_with(&Opaque::new(&BLOCK, &payload), meta).map(drop)
 }
 
 /// A log that goes to segment `segments` and has 20 events there, and what is in it. Closed, or

@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
-use factlog::{Feed, FeedError, FollowError, Log, Writer};
+use factlog::{AppendError, Feed, FeedError, FollowError, Log, Writer};
 use factlog_codec::{FollowHead, FollowLeader, FollowMessage, Position, Sequence};
 use tempfile::TempDir;
 
@@ -209,7 +209,12 @@ fn follow(said: &[u8], unchanged: bool, reached: &mut Reached) {
     assert!(again >= Some(visible), "{again:?}, and {visible:?} was acknowledged");
     if follower.log().is_some() {
         let mut writer = follower.promote(small()).expect("promoted");
-        damaged::append_short(&mut writer, 1);
+        // A change whose check holds may have given the type another description.
+        match damaged::try_append(&mut writer) {
+            Ok(()) => reached.note("appended"),
+            Err(AppendError::Drift(_)) if !unchanged => reached.note("drifted"),
+            Err(error) => panic!("what was promoted takes no event: {error}"),
+        }
         writer.close().expect("closed");
         small().open(path).expect("what was promoted opens again");
         reached.note("promoted");
