@@ -37,28 +37,28 @@ pub(crate) struct Plausible {
     pub(crate) sequence: Sequence,
 }
 
-/// Looks at every 16th byte of a segment from `from` on. `bytes` is the segment from its first
-/// byte up to where frames must end; `bits` its size, `sequence` the one that was expected next.
+/// Looks at every 16th byte of a segment from `from` on. `rest` is the segment from there up to
+/// where frames must end; `bits` its size, `sequence` the one that was expected next.
 ///
 /// A frame counts if it verifies, is durable not beyond itself, and its sequence is within reach
 /// of what can stand in a segment behind what was expected, or behind the frame found before it.
 /// Checksum work is bounded by eight times the bytes looked at, however the lengths in them lie.
 pub fn find_residue(
     key: SegmentKey,
-    bytes: &[u8],
+    rest: &[u8],
     from: u32,
     bits: u8,
     sequence: Sequence,
 ) -> Residue {
     let mut plausible = Plausible { bits, least: sequence, sequence };
     let mut residue = Residue::default();
-    let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or(&[]);
     if all_zero(rest) {
         return Residue { zero: true, ..residue };
     }
     let mut budget = rest.len().saturating_mul(8);
-    let mut offset = from.next_multiple_of(16);
-    while let Some(rest) = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)) {
+    let Some(mut offset) = from.checked_next_multiple_of(16) else { return residue };
+    let at = |offset: u32| rest.get(usize::try_from(offset.checked_sub(from)?).ok()?..);
+    while let Some(rest) = at(offset) {
         let Some(first) = rest.first_chunk::<FRAME_HEADER>() else { break };
         let may_be = FrameHeader::may_be(first);
         let header = may_be.then(|| FrameHeader::parse_within(key, offset, first, rest.len()).ok());

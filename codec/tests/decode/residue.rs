@@ -16,7 +16,12 @@ const END: u32 = 4096;
 const EXPECTED: Sequence = Sequence::new(100);
 
 fn find(bytes: &[u8]) -> Residue {
-    find_residue(KEY, bytes, END, BITS, EXPECTED)
+    find_from(bytes, END)
+}
+
+/// In a segment that is `bytes`.
+fn find_from(bytes: &[u8], from: u32) -> Residue {
+    find_residue(KEY, bytes.get(from as usize..).unwrap_or(&[]), from, BITS, EXPECTED)
 }
 
 fn plausible() -> Fields {
@@ -30,6 +35,9 @@ fn is_nothing_found_where_nothing_stands() {
     for from in [0, 4096, 8192, u32::MAX] {
         assert_eq!(find_residue(KEY, &[0; 4096], from, BITS, EXPECTED), zero);
         assert_eq!(find_residue(KEY, &[], from, BITS, EXPECTED), zero);
+        // There it has no room at all.
+        let last = find_residue(KEY, &[1; 4096], from, BITS, EXPECTED);
+        assert_eq!(last, Residue::default());
     }
     let mut bytes = [0; 8192];
     bytes[8191] = 1;
@@ -60,7 +68,7 @@ fn are_only_plausible_frames_counted() {
 fn is_the_place_rounded_up_to_where_frames_can_stand() {
     let segment = Segment::new().with(plausible(), &[]);
     for (from, first) in [(END - 15, Some(END)), (END, Some(END)), (END + 1, None)] {
-        let found = find_residue(KEY, &segment.bytes, from, BITS, EXPECTED);
+        let found = find_from(&segment.bytes, from);
         assert_eq!(found.first, first);
     }
 }
@@ -187,7 +195,8 @@ proptest! {
     fn do_any_bytes_have_an_answer(
         bytes in prop::collection::vec(any::<u8>(), 0..3000), from in 0_u32..3100, sequence: u64,
     ) {
-        let found = find_residue(KEY, &bytes, from, BITS, Sequence::new(sequence));
+        let rest = bytes.get(from as usize..).unwrap_or(&[]);
+        let found = find_residue(KEY, rest, from, BITS, Sequence::new(sequence));
         prop_assert_eq!(found.frames, 0);
         prop_assert_eq!(found.zero, bytes.iter().skip(from as usize).all(|byte| *byte == 0));
     }

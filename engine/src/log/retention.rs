@@ -9,13 +9,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use factlog_codec::layout::FIRST_FRAME;
-use factlog_codec::{Catalog, Place, Position, SegOpen, SegmentId, Sequence, Walk};
+use factlog_codec::layout::{FIRST_FRAME, seal_offset, segment_size};
+use factlog_codec::{
+    Catalog, Frame, Place, Position, SegOpen, SegmentId, Sequence, Stop, StopReason, WalkState,
+};
 
 use super::clock::{Clock, SystemClock};
 use super::cursor::Log;
 use super::disk::{
-    SegmentBytes, archive_file, install_catalog, prepare_catalog, read_catalog, read_segment,
+    SegmentReader, Space, archive_file, install_catalog, prepare_catalog, read_catalog,
     remove_postings_below,
 };
 use super::error::{ReadError, RetainError};
@@ -238,16 +240,21 @@ fn catalog_at(
         let (_, entries) = Catalog::decode(&bytes).map_err(RetainError::Catalog)?;
         replay.begin_with(entries).map_err(RetainError::Catalog)?;
     }
-    let mut buffer = SegmentBytes::default();
+    let mut space = Space::default();
+    let open = |segment: &Segment, space: &mut Space| {
+        let len = segment_size(shared.bits);
+        let reader =
+            SegmentReader::open(&shared.directory, segment.id(), len, std::mem::take(space));
+        reader.map_err(|error| io(shared.directory.segment(segment.id()), error))
+    };
     for segment in shared.segments.below(target) {
-        read_segment(&shared.directory, segment.id(), 1 << shared.bits, &mut buffer)
-            .map_err(|error| io(shared.directory.segment(segment.id()), error))?;
-        take_in(&mut replay, shared, &segment, buffer.all())?;
+        let mut reader = open(&segment, &mut space)?;
+        take_in(&mut replay, shared, &segment, &mut reader)?;
+        space = reader.into_space();
     }
     let first = shared.segments.get(target).ok_or(ReadError::Missing(target))?;
-    read_segment(&shared.directory, target, 1 << shared.bits, &mut buffer)
-        .map_err(|error| io(shared.directory.segment(target), error))?;
-    let (open, sequence) = first.opening(buffer.all())?;
+    let mut reader = open(&first, &mut space)?;
+    let (open, sequence) = opening(shared, &first, &mut reader)?;
     let mut entries = Vec::new();
     for (number, head) in (1..).zip(&replay.heads) {
         let number = factlog_codec::StreamNumber::new(number);
@@ -265,28 +272,60 @@ fn catalog_at(
     Ok((catalog, entries))
 }
 
+/// The frame at `offset` of a segment, where frames end at `end`.
+fn frame<'r>(
+    shared: &Shared,
+    segment: &Segment,
+    reader: &'r mut SegmentReader,
+    (offset, end): (u32, u32),
+) -> Result<Frame<'r>, RetainError> {
+    let id = segment.id();
+    let frame = reader.frame(segment.key(), offset, end as usize).map_err(|source| {
+        let path = shared.directory.segment(id);
+        RetainError::Io(Arc::new(IoError::new("read", path, source)))
+    })?;
+    frame.map_err(|error| {
+        let stop = Stop { offset, reason: StopReason::Frame(error) };
+        ReadError::Frame(id, stop).into()
+    })
+}
+
+/// The SEGOPEN of a segment, and the sequence that it begins with.
+fn opening(
+    shared: &Shared,
+    segment: &Segment,
+    reader: &mut SegmentReader,
+) -> Result<(SegOpen, Sequence), RetainError> {
+    let end = u32::try_from(seal_offset(shared.bits)).unwrap_or(u32::MAX);
+    let frame = frame(shared, segment, reader, (FIRST_FRAME, end))?;
+    let (open, _) = SegOpen::decode(&frame)
+        .map_err(|_| ReadError::Items(segment.place(FIRST_FRAME), ItemFault::SegOpen))?;
+    Ok((open, frame.header.sequence))
+}
+
 /// Takes in all frames of a segment that has ended.
 fn take_in(
     replay: &mut Replay,
     shared: &Shared,
     segment: &Segment,
-    bytes: &[u8],
-) -> Result<(), ReadError> {
+    reader: &mut SegmentReader,
+) -> Result<(), RetainError> {
     let id = segment.id();
     let end = segment.end().ok_or(ReadError::Missing(id))?;
-    let (_, sequence) = segment.opening(bytes)?;
-    let bytes = bytes.get(..end as usize).unwrap_or(bytes);
-    let mut walk = Walk::new(segment.key(), bytes, Some(sequence));
-    while walk.state().offset < end {
-        let frame = walk.next_frame().map_err(|stop| ReadError::Frame(id, stop))?;
-        let offset = frame.header.offset;
-        let position = Position::new(id, offset, shared.bits);
+    let (_, sequence) = opening(shared, segment, reader)?;
+    let mut state = WalkState::new(segment.key(), Some(sequence));
+    while state.offset < end {
+        let offset = state.offset;
+        let frame = frame(shared, segment, reader, (offset, end))?;
+        state = state
+            .then(&frame.header, frame.body)
+            .map_err(|reason| ReadError::Frame(id, Stop { offset, reason }))?;
         let taken = if offset == FIRST_FRAME {
             SegOpen::decode(&frame)
                 .map_err(|_| ItemFault::SegOpen)
                 .and_then(|(open, types)| replay.enter_segment(&open, types))
         } else {
-            replay.absorb(&frame, position)
+            replay.absorb(&frame, Position::new(id, offset, shared.bits))
         };
         taken.map_err(|fault| ReadError::Items(Place { segment: id, offset }, fault))?;
     }

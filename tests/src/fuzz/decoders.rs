@@ -43,7 +43,8 @@ fn frames(bytes: &[u8], reached: &mut Reached) {
         items(&frame, reached);
     }
     let from = walk.state().offset;
-    let residue = find_residue(key(), &segment, from, MIN_SEGMENT_BITS, Sequence::FIRST);
+    let residue =
+        find_residue(key(), &segment[from as usize..], from, MIN_SEGMENT_BITS, Sequence::FIRST);
     reached.count("residue", residue.frames.into());
 }
 

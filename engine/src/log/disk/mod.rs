@@ -7,6 +7,7 @@
 //! - `in_place`: whether a file that is written is still where it was
 //! - `filesystem`: what the directory stands on, and whether that will do
 //! - `segment_file`: preparing a segment, reading one whole
+//! - `segment_reader`: reading one forwards, through a window
 //! - `manifest_file`, `catalog_file`: the two slots; the streams whose beginnings were dropped
 //! - `table_file`: the streams as of the end of a segment
 //! - `postings_file`: which frames of a segment have events of which conversation
@@ -26,6 +27,7 @@ mod manifest_file;
 mod observe;
 mod postings_file;
 mod segment_file;
+mod segment_reader;
 mod snapshot_file;
 mod table_file;
 
@@ -42,9 +44,8 @@ pub(super) use manifest_file::{ManifestFile, Slots};
 pub(super) use observe::DiskIo;
 pub use observe::{DiskObserver, DiskOperation};
 pub(super) use postings_file::{PostingsFile, remove_postings_below, write_postings};
-pub(super) use segment_file::{
-    SegmentBytes, create_prepared, move_prepared, read_file, read_segment,
-};
+pub(super) use segment_file::{SegmentBytes, Space, create_prepared, move_prepared, read_file};
+pub(super) use segment_reader::SegmentReader;
 pub(crate) use snapshot_file::SnapshotFile;
 pub(super) use snapshot_file::{list_snapshots, open_snapshot, remove_snapshot, remove_unfinished};
 pub(super) use table_file::{TableFile, read_table, remove_tables_below};

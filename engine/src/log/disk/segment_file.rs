@@ -82,13 +82,45 @@ fn fill(io: &DiskIo, file: &File, header: &SegmentHeader, written: bool) -> io::
     io.sync_all(file)
 }
 
+/// Memory that files are read into: memory of its own in pages as large as there are, since to have
+/// small ones made present takes longer than to verify what is read into them.
+#[derive(Debug, Default)]
+pub(crate) struct Space(Option<MmapMut>);
+
+impl Space {
+    /// Of `len` zero bytes.
+    pub(super) fn new(len: usize) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self(None));
+        }
+        let space = MmapMut::map_anon(len)?;
+        #[cfg(target_os = "linux")]
+        if len >= LARGE {
+            // Only advice: without it there are more pages.
+            let _ = space.advise(memmap2::Advice::HugePage);
+        }
+        Ok(Self(Some(space)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or(&mut [])
+    }
+}
+
 /// A segment's bytes, copied out: nothing that happens to the file can change them.
 ///
-/// One buffer serves for many segments. It is memory of its own in pages as large as there are:
-/// to have small ones made present takes longer than to verify what is read into them.
+/// One buffer serves for many segments.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentBytes {
-    space: Option<MmapMut>,
+    space: Space,
     len: usize,
     /// Behind this everything is zero, and known to be without looking.
     data_end: usize,
@@ -98,25 +130,19 @@ pub(crate) struct SegmentBytes {
 
 impl SegmentBytes {
     pub(crate) fn all(&self) -> &[u8] {
-        self.space.as_ref().and_then(|space| space.get(..self.len)).unwrap_or(&[])
+        self.space.bytes().get(..self.len).unwrap_or(&[])
     }
 
     /// Space for `len` bytes, of which those below the second number may be of a segment before.
     fn space(&mut self, len: usize) -> io::Result<(&mut [u8], usize)> {
-        if self.space.as_ref().is_none_or(|space| space.len() < len) && len > 0 {
+        if self.space.len() < len {
             // First: there shall not be both of them.
-            self.space = None;
+            self.space = Space::default();
             self.data_end = 0;
-            let space = MmapMut::map_anon(len)?;
-            #[cfg(target_os = "linux")]
-            if len >= LARGE {
-                // Only advice: without it there are more pages.
-                let _ = space.advise(memmap2::Advice::HugePage);
-            }
-            self.space = Some(space);
+            self.space = Space::new(len)?;
         }
         self.len = len;
-        let space = self.space.as_deref_mut().unwrap_or(&mut []);
+        let space = self.space.bytes_mut();
         // Until it has been read: whatever is there.
         let stale = std::mem::replace(&mut self.data_end, space.len());
         Ok((space, stale))
@@ -128,28 +154,16 @@ impl SegmentBytes {
     }
 }
 
-/// Reads the whole segment at `path`, up to `len` bytes; what the file lacks of them is missing.
+/// Reads the whole file at `path`, if it may be a segment at all; what the file lacks of one is
+/// missing.
 ///
 /// Holes are not read: a prepared segment costs next to nothing.
-pub(crate) fn read_segment(
-    directory: &Directory,
-    id: SegmentId,
-    len: usize,
-    into: &mut SegmentBytes,
-) -> io::Result<()> {
-    read_all(&directory.segment(id), len, into)
-}
-
-/// Reads the whole file at `path`, if it may be a segment at all.
 pub(crate) fn read_file(path: &Path, into: &mut SegmentBytes) -> io::Result<()> {
-    read_all(path, segment_size(MAX_SEGMENT_BITS), into)
-}
-
-fn read_all(path: &Path, len: usize, into: &mut SegmentBytes) -> io::Result<()> {
+    let most = segment_size(MAX_SEGMENT_BITS);
     let file = open_regular(path, false)?;
     read_no_further(&file);
     into.file_len = file.metadata()?.len();
-    let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(len);
+    let len = usize::try_from(into.file_len).unwrap_or(usize::MAX).min(most);
     let (bytes, stale) = into.space(len)?;
     let (mut from, mut data_end) = (0, 0);
     while let Some((start, end)) = next_data(&file, from, len)? {
@@ -168,7 +182,11 @@ fn read_all(path: &Path, len: usize, into: &mut SegmentBytes) -> io::Result<()> 
 
 /// The next stretch of data at or behind `from`, inside `len` bytes.
 #[cfg(target_os = "linux")]
-fn next_data(file: &File, from: usize, len: usize) -> io::Result<Option<(usize, usize)>> {
+pub(super) fn next_data(
+    file: &File,
+    from: usize,
+    len: usize,
+) -> io::Result<Option<(usize, usize)>> {
     use rustix::fs::{SeekFrom, seek};
     use rustix::io::Errno;
     if from >= len {
@@ -189,6 +207,6 @@ fn next_data(file: &File, from: usize, len: usize) -> io::Result<Option<(usize, 
 }
 
 #[cfg(not(target_os = "linux"))]
-fn next_data(_: &File, from: usize, len: usize) -> io::Result<Option<(usize, usize)>> {
+pub(super) fn next_data(_: &File, from: usize, len: usize) -> io::Result<Option<(usize, usize)>> {
     Ok((from < len).then_some((from, len)))
 }

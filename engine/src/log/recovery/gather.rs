@@ -5,17 +5,17 @@
 
 use std::io;
 
-use factlog_codec::layout::{FIRST_FRAME, ITEM_HEADER, seal_offset, segment_size};
+use factlog_codec::layout::{FIRST_FRAME, ITEM_HEADER, segment_size};
 use factlog_codec::{
-    Catalog, Epoch, Frame, FrameHeader, FrameKind, HeaderError, Manifest, Position, Residue, Seal,
-    SegOpen, SegmentId, SegmentKey, Sequence, Stop, StopReason, Succession, Walk, find_residue,
+    Catalog, Epoch, FrameHeader, HeaderError, Manifest, Position, Residue, SegOpen, SegmentId,
+    Sequence, Stop, StopReason, Succession,
 };
 
 use super::decide::Facts;
-use super::found::{Begin, End, Found, Unproven};
+use super::found::{Begin, Found};
 use super::probe::{Ended, Probe, probe};
 use super::tables::load_table;
-use crate::log::disk::{Directory, SegmentBytes, read_segment};
+use crate::log::disk::{Directory, SegmentReader, Space};
 use crate::log::error::OpenError;
 use crate::log::fault::{IoError, ItemFault};
 use crate::log::report::{Cut, DamageReason, RecoveryProgress};
@@ -99,25 +99,25 @@ pub(crate) fn gather(
 
 /// Whether what frames say of streams is taken in, or is known from a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Streams {
+pub(super) enum Streams {
     Taken,
     Known,
 }
 
-struct Gathering<'a> {
-    directory: &'a Directory,
-    manifest: &'a Manifest,
-    bits: u8,
-    buffer: SegmentBytes,
-    found: Found,
-    catalog: Option<Catalog>,
+pub(super) struct Gathering<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) manifest: &'a Manifest,
+    pub(super) bits: u8,
+    pub(super) space: Space,
+    pub(super) found: Found,
+    pub(super) catalog: Option<Catalog>,
     /// Known to make no sense.
-    refused: Option<(Position, ItemFault)>,
+    pub(super) refused: Option<(Position, ItemFault)>,
     /// Time and epoch of the last frame of the segment before.
-    before: Option<(u64, Epoch)>,
-    exhausted: bool,
-    stop: Option<(SegmentId, Stop)>,
-    residue: Residue,
+    pub(super) before: Option<(u64, Epoch)>,
+    pub(super) exhausted: bool,
+    pub(super) stop: Option<(SegmentId, Stop)>,
+    pub(super) residue: Residue,
 }
 
 impl<'a> Gathering<'a> {
@@ -127,7 +127,7 @@ impl<'a> Gathering<'a> {
             directory,
             manifest,
             bits: manifest.bits,
-            buffer: SegmentBytes::default(),
+            space: Space::default(),
             found: Found {
                 facts: Facts { zero_behind: true, ..Facts::default() },
                 replay: begin.replay,
@@ -189,7 +189,7 @@ impl<'a> Gathering<'a> {
 
     /// What a frame of segment `id` says was durable: nothing that comes after it can have been. One
     /// that was taken over speaks of the medium of another log.
-    fn witness(&self, header: &FrameHeader, id: SegmentId) -> Position {
+    pub(super) fn witness(&self, header: &FrameHeader, id: SegmentId) -> Position {
         let own = Position::new(id, header.offset, self.bits);
         let speaks = header.epoch > self.manifest.taken_over && header.durable <= own;
         if speaks { header.durable } else { Position::ZERO }
@@ -256,159 +256,18 @@ impl<'a> Gathering<'a> {
         self.before = Some((ts, epoch));
     }
 
-    /// Whether a segment without a header never held anything.
-    fn is_blank(&mut self, id: SegmentId) -> Result<bool, OpenError> {
-        self.load(id)?;
-        let whole = self.buffer.file_len == segment_size(self.bits) as u64;
-        Ok(whole && self.buffer.zero_from(FIRST_FRAME as usize))
+    pub(super) fn open(&mut self, id: SegmentId) -> Result<SegmentReader, OpenError> {
+        let space = std::mem::take(&mut self.space);
+        let opened = SegmentReader::open(self.directory, id, segment_size(self.bits), space);
+        opened.map_err(|source| self.io(id, source))
     }
 
-    fn load(&mut self, id: SegmentId) -> Result<(), OpenError> {
-        let loaded = read_segment(self.directory, id, segment_size(self.bits), &mut self.buffer);
-        loaded.map_err(|source| self.io(id, source))
-    }
-
-    fn io(&self, id: SegmentId, source: io::Error) -> OpenError {
+    pub(super) fn io(&self, id: SegmentId, source: io::Error) -> OpenError {
         OpenError::Io(IoError::new("read the segment", self.directory.segment(id), source))
     }
 
-    /// Walks a segment in use; whether it ends where the next one, if there is one, says.
-    fn walk(
-        &mut self,
-        probe: &Probe,
-        next: Option<&Probe>,
-        streams: Streams,
-    ) -> Result<bool, OpenError> {
-        let id = probe.id();
-        let key = probe.header.key();
-        let Some((open, open_header)) = &probe.open else { return Ok(false) };
-        self.load(id)?;
-        self.found.walked += 1;
-        let buffer = std::mem::take(&mut self.buffer);
-        let limit = seal_offset(self.bits).min(buffer.all().len());
-        let limit = probe.cut.map_or(limit, |cut| limit.min(cut as usize));
-        let bytes = &buffer.all()[..limit];
-        // Behind the end of what was taken stands what an ancestor went on with.
-        let bytes = probe.cut.and_then(|cut| bytes.get(..cut as usize)).unwrap_or(bytes);
-
-        // Where this one must end, if the next one goes on from it.
-        let target = next.and_then(|next| next.open.as_ref()).map(|(open, _)| open.before);
-        // Where it ends if nothing goes on: the fork was not written to yet.
-        let cut = probe.cut.filter(|_| target.is_none());
-        if let (Some(end), Some(before), Some(next)) = (probe.cut, target, next)
-            && (before.segment, before.end) != (id, end)
-        {
-            self.contradict(DamageReason::Successor(next.header.segment));
-        }
-        let segment = Arc::new(Segment::new(key, self.bits));
-        segment.set_opened(open.wall_clock);
-        let mut walk = Walk::new(key, bytes, Some(self.found.next));
-        if let Some((ts, epoch)) = self.before {
-            walk = walk.after(ts, epoch);
-        } else if !self.begins_with(id, open) {
-            self.found.headless = true;
-            self.contradict(DamageReason::Successor(id));
-        }
-        // A segment's name is durable before it is used: one that is missing was taken away.
-        if let Some(next) = next.map(|next| next.header.segment)
-            && id.next() != Some(next)
-        {
-            self.contradict(DamageReason::Successor(next));
-        }
-        let mut fault = None;
-        let (stop, state) = loop {
-            let state = *walk.state();
-            if target.is_some_and(|target| target.segment == id && target.end == state.offset)
-                || cut == Some(state.offset)
-            {
-                break (None, state);
-            }
-            let frame = match walk.next_frame() {
-                Ok(frame) => frame,
-                Err(stop) => break (Some(stop), state),
-            };
-            let position = Position::new(id, frame.header.offset, self.bits);
-            let known = self.refused.filter(|(place, _)| *place == position);
-            let taken = match (known, streams) {
-                (Some((_, fault)), _) => Err(fault),
-                (None, Streams::Known) => Ok(()),
-                (None, Streams::Taken) if frame.header.kind == FrameKind::SegOpen => {
-                    SegOpen::decode(&frame)
-                        .map_err(|_| ItemFault::SegOpen)
-                        .and_then(|(open, types)| self.found.replay.enter_segment(&open, types))
-                }
-                (None, Streams::Taken) => self.found.replay.absorb(&frame, position),
-            };
-            if let Err(error) = taken {
-                if known.is_none() {
-                    self.found.refused = Some((position, error));
-                }
-                fault = Some(error);
-                let reason = StopReason::Body(frame.header.kind);
-                // Its checks hold, and the walk has gone on; the log has not.
-                break (Some(Stop { offset: frame.header.offset, reason }), state);
-            }
-            segment.index().note(frame.header.offset, frame.header.sequence, frame.header.ts);
-            self.count(id, &frame, walk.state().sequence);
-        };
-        let offset = state.offset;
-        self.found.end = Some(End {
-            header: probe.header,
-            offset,
-            fold: state.fold,
-            frames: state.frames,
-            first_sequence: open_header.sequence,
-            first_ts: open_header.ts,
-            sealed: probe.seal.is_some_and(|seal| seal.end == offset),
-            way: open.way,
-        });
-        self.note_unproven(id, offset);
-        if let Some(fault) = fault {
-            self.contradict(DamageReason::Fault(fault));
-        }
-        self.found.facts.end = Position::new(id, offset, self.bits);
-        let fold_agrees = target.is_none_or(|target| target.fold == state.fold);
-        self.found.segments.push(Arc::clone(&segment));
-        self.buffer = buffer;
-        let Some(stop) = stop else {
-            if cut.is_some() {
-                return Ok(true);
-            }
-            // The next segment goes on from here.
-            segment.set_end(offset);
-            if !fold_agrees {
-                let next = next.map_or(id, |next| next.header.segment);
-                self.contradict(DamageReason::Successor(next));
-                return Ok(false);
-            }
-            self.before = Some((state.ts, state.epoch));
-            let full = next.and_then(|next| next.open.as_ref());
-            let ended = full.is_some_and(|(open, _)| open.before.why == Succession::Full);
-            if probe.unsealed && ended && probe.header.log == self.manifest.log {
-                self.found.unsealed.push((
-                    id,
-                    Seal {
-                        end: offset,
-                        first_sequence: open_header.sequence,
-                        next_sequence: self.found.next,
-                        first_ts: open_header.ts,
-                        last_ts: state.ts,
-                        fold: state.fold,
-                        frames: state.frames,
-                        epoch: state.epoch,
-                        chain: [0; 32],
-                    },
-                ));
-            }
-            return Ok(true);
-        };
-        self.stop = Some((id, stop));
-        self.look_into(id, key, offset, self.found.next);
-        Ok(false)
-    }
-
     /// Whether the log may begin with this segment: the first one, or the one that the catalog says.
-    fn begins_with(&self, id: SegmentId, open: &SegOpen) -> bool {
+    pub(super) fn begins_with(&self, id: SegmentId, open: &SegOpen) -> bool {
         match self.catalog {
             None => open.before.why == Succession::First && id == SegmentId::FIRST,
             Some(catalog) => {
@@ -419,83 +278,7 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn count(&mut self, id: SegmentId, frame: &Frame<'_>, next: Option<Sequence>) {
-        let header = &frame.header;
-        let durable = self.witness(header, id);
-        let found = &mut self.found;
-        found.frames += 1;
-        found.bytes += u64::from(header.span);
-        found.last_ts = header.ts;
-        found.epoch = found.epoch.max(header.epoch);
-        found.next = next.unwrap_or(found.next);
-        found.facts.durable = found.facts.durable.max(durable);
-    }
-
-    /// Everything is unproven at first; what is below the durable bound is taken out at the end.
-    fn note_unproven(&mut self, segment: SegmentId, to: u32) {
-        let next = self.found.next;
-        self.found.unproven.push(Unproven { segment, from: FIRST_FRAME, to, next });
-    }
-
-    /// What stands at and behind `from` in a segment that was loaded; `sequence` is the one that was
-    /// expected there.
-    fn look_into(&mut self, id: SegmentId, key: SegmentKey, from: u32, sequence: Sequence) {
-        let limit = seal_offset(self.bits).min(self.buffer.all().len());
-        let cut = self.manifest.owner(id).end;
-        let limit = cut.map_or(limit, |cut| limit.min(cut as usize));
-        let whole = self.buffer.all().len() == segment_size(self.bits);
-        let residue = if whole && self.buffer.zero_from(from as usize) {
-            Residue { zero: true, ..Residue::default() }
-        } else {
-            let bytes = &self.buffer.all()[..limit];
-            find_residue(key, bytes, from, self.bits, sequence)
-        };
-        let sealed = self.found.end.is_some_and(|end| end.header.segment == id && end.sealed);
-        if !(residue.zero && (whole || sealed)) {
-            self.found.facts.zero_behind = false;
-        }
-        self.exhausted |= residue.exhausted;
-        self.residue.frames = self.residue.frames.saturating_add(residue.frames);
-        self.found.reached = self.found.reached.max(residue.next_sequence);
-        self.found.epoch = self.found.epoch.max(residue.epoch);
-        if residue.epoch > self.manifest.taken_over {
-            self.found.facts.durable = self.found.facts.durable.max(residue.durable);
-        }
-    }
-
-    /// A segment behind the chain: prepared, dirty, or in use without anything that leads to it.
-    fn look_behind(&mut self, probe: &Probe) -> Result<(), OpenError> {
-        let id = probe.id();
-        if let Some((_, header)) = &probe.open {
-            self.found.epoch = self.found.epoch.max(header.epoch);
-            self.found.reached = self.found.reached.max(header.sequence);
-        }
-        if self.found.later.contains(&id) {
-            return Ok(());
-        }
-        self.load(id)?;
-        if probe.open.is_none() && self.buffer.zero_from(FIRST_FRAME as usize) {
-            if self.buffer.file_len == segment_size(self.bits) as u64 {
-                self.found.spares.push(probe.header);
-            } else {
-                self.found.dirty.push(id);
-            }
-            return Ok(());
-        }
-        let zero = self.found.facts.zero_behind;
-        let begins = probe.open.as_ref().map_or(self.found.next, |(_, header)| header.sequence);
-        self.look_into(id, probe.header.key(), FIRST_FRAME, begins);
-        if probe.open.is_some() {
-            self.found.later.push(id);
-        } else {
-            // Its SEGOPEN was being written: nothing in it was ever visible.
-            self.found.facts.zero_behind = zero;
-            self.found.dirty.push(id);
-        }
-        Ok(())
-    }
-
-    fn contradict(&mut self, reason: DamageReason) {
+    pub(super) fn contradict(&mut self, reason: DamageReason) {
         self.found.facts.contradiction = true;
         self.found.damage.get_or_insert(reason);
     }

@@ -4,11 +4,15 @@
 //! - `found`: what was found
 //! - `probe`: what the beginning of a segment says, and its last page
 //! - `tables`: the stream table to begin with
-//! - `gather`: reads segments, walks them, and collects facts
+//! - `gather`: goes through the segments and collects facts
+//! - `chain`: walks the frames of one
+//! - `behind`: what stands behind the end
 //! - `decide`: from facts to a verdict, without touching anything
 //!
 //! Applying a verdict is the business of opening for writing.
 
+mod behind;
+mod chain;
 mod decide;
 mod found;
 mod gather;
