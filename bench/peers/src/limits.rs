@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use memmap2::{Advice, Mmap, MmapMut};
 
-use crate::ours::commit_bytes;
+use crate::ours::{PREPARED, commit_bytes};
 use crate::payload::{Payloads, Tally};
 use crate::row::Operation;
 use crate::subject::{Appender, Guarantees, Load, Outcome, Subject};
@@ -16,7 +16,7 @@ use crate::subject::{Appender, Guarantees, Load, Outcome, Subject};
 /// Bytes of the mapping that is copied into: as many as factlog's segments have in the same row.
 const MAPPED: usize = 512 << 20;
 /// Bytes of the file that is written to: as many as factlog's segments have in the same row.
-const WRITTEN: usize = 64 << 20;
+const WRITTEN: usize = PREPARED as usize;
 
 /// The limit that an operation is held against, if there is one.
 pub fn of(operation: Operation) -> Option<Box<dyn Subject>> {

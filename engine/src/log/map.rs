@@ -111,8 +111,9 @@ impl Mapping {
         let len = len.min(self.raw.len().saturating_sub(from));
         // SAFETY: the mapping is of a file, and shared: its bytes are the file's, in memory or not,
         // so that none of them changes by this. Where it is refused, nothing has happened.
-        let _ =
-            unsafe { self.raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, len) };
+        let _ = unsafe {
+            self.raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, len)
+        };
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use factlog_codec::layout::{PAGE, seal_offset};
-use factlog_codec::{Position, Seal, SegmentId, Sequence};
+use factlog_codec::{Position, Seal, SegmentId, Sequence, WriteWay};
 
 use super::order::{Failed, Medium};
 use crate::log::disk::{check_in_place, check_one_name, has_other_names, open_regular, read_at};
@@ -95,6 +95,10 @@ fn sync(shared: &Shared, in_use: &InUse) -> io::Result<()> {
 
 /// Whole pages that were written since the last sync, where there are many.
 fn release(shared: &Shared, in_use: &InUse) {
+    // What is only read through a mapping is clean there.
+    if shared.way != WriteWay::Mapped {
+        return;
+    }
     let InUse { segment, mapping, .. } = in_use;
     let inside = |position: Position| {
         let same = position.segment(shared.bits) == segment.id();
@@ -150,7 +154,9 @@ fn settle(shared: &Shared, left: &InUse, seal: &Seal) -> io::Result<()> {
         let offset = seal_offset(shared.bits) as u32;
         disk.write_at(file, &seal.encode(segment.key(), offset), u64::from(offset))?;
     }
-    mapping.release(0, seal.end as usize);
+    if shared.way == WriteWay::Mapped {
+        mapping.release(0, seal.end as usize);
+    }
     mapping.flush()?;
     disk.sync_data(file)
 }
