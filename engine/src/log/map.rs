@@ -100,24 +100,23 @@ impl Mapping {
         Ok(())
     }
 
-    /// Takes the pages of `len` bytes from `from` on out of this mapping; whoever looks at them next gets
+    /// Takes the pages of the first `len` bytes out of this mapping; whoever looks at them next gets
     /// them back, as they stand in the file.
     ///
     /// A sync makes each dirty page of a mapping read-only, and for each of them interrupts every
     /// processor on which a thread of this process runs, among them the writer's. Pages that are not
     /// mapped interrupt nobody: all of them go with one interruption.
     #[cfg(target_os = "linux")]
-    pub(crate) fn release(&self, from: usize, len: usize) {
-        let len = len.min(self.raw.len().saturating_sub(from));
+    pub(crate) fn release(&self, len: usize) {
+        let len = len.min(self.raw.len());
         // SAFETY: the mapping is of a file, and shared: its bytes are the file's, in memory or not,
         // so that none of them changes by this. Where it is refused, nothing has happened.
-        let _ = unsafe {
-            self.raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, len)
-        };
+        let _ =
+            unsafe { self.raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, 0, len) };
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn release(&self, _from: usize, _len: usize) {}
+    pub(crate) fn release(&self, _len: usize) {}
 
     /// Hands dirty pages to the file system, where the system call that syncs the file does not
     /// do so itself.

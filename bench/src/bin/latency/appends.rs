@@ -54,7 +54,7 @@ const SITUATIONS: [Situation; 4] = [
         segment: 512 << 20,
         durability: Durability::Interval(Duration::from_millis(1)),
         reader: false,
-        rates: &[100_000],
+        rates: &[100_000, 1_000_000],
     },
 ];
 

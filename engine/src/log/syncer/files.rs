@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use factlog_codec::layout::{PAGE, seal_offset};
+use factlog_codec::layout::seal_offset;
 use factlog_codec::{Position, Seal, SegmentId, Sequence, WriteWay};
 
 use super::order::{Failed, Medium};
@@ -15,10 +15,6 @@ use crate::log::recovery::Unproven;
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
 use crate::sync::{Arc, PoisonError};
-
-/// So many bytes of pages are taken out of a mapping before they are synced: of fewer, that would take
-/// longer than it saves.
-const MANY: usize = 32 << 10;
 
 /// A segment that is written, for whoever syncs it.
 #[derive(Debug, Clone)]
@@ -88,27 +84,8 @@ fn sync(shared: &Shared, in_use: &InUse) -> io::Result<()> {
     let InUse { segment, mapping, file } = in_use;
     let path = shared.directory.segment(segment.id());
     check_one_name(&check_in_place(file, &path, 1 << shared.bits)?)?;
-    release(shared, in_use);
     mapping.flush()?;
     shared.directory.io().sync_data(file)
-}
-
-/// Whole pages that were written since the last sync, where there are many.
-fn release(shared: &Shared, in_use: &InUse) {
-    // What is only read through a mapping is clean there.
-    if shared.way != WriteWay::Mapped {
-        return;
-    }
-    let InUse { segment, mapping, .. } = in_use;
-    let inside = |position: Position| {
-        let same = position.segment(shared.bits) == segment.id();
-        same.then(|| position.offset(shared.bits) as usize / PAGE * PAGE)
-    };
-    let from = inside(shared.frontier.durable()).unwrap_or(0);
-    let to = inside(shared.frontier.visible().position()).unwrap_or(0);
-    if to.saturating_sub(from) >= MANY {
-        mapping.release(from, to - from);
-    }
 }
 
 /// Puts recovered bytes back to their place, so that their pages are dirty, and syncs.
@@ -155,7 +132,10 @@ fn settle(shared: &Shared, left: &InUse, seal: &Seal) -> io::Result<()> {
         disk.write_at(file, &seal.encode(segment.key(), offset), u64::from(offset))?;
     }
     if shared.way == WriteWay::Mapped {
-        mapping.release(0, seal.end as usize);
+        // In one go, and not one by one by the sync, beside the writer in the next segment. Of the
+        // segment in use this does not pay: few of its pages are dirty at a time, and readers are
+        // near (`latency -- --only background`).
+        mapping.release(seal.end as usize);
     }
     mapping.flush()?;
     disk.sync_data(file)
