@@ -5,59 +5,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use factlog::{
-    Aggregate, Client, Context, Durability, Engine, Events, Expected, LocalCommand, Meta, Options,
-    State, StreamKey, ThreadOptions, WaitStrategy,
-};
+use factlog::{Client, Durability, Engine, Options, ThreadOptions, WaitStrategy};
+use factlog_bench::counter::{Add, Added, Adding, ByHand, Counter, Decided, key_of};
 
 /// Commands that wait for their answer.
 const OUTSTANDING: usize = 256;
-
-#[factlog::event(name = "add", version = 1)]
-struct Add {
-    amount: u64,
-}
-
-#[factlog::event(name = "added", version = 1)]
-struct Added {
-    amount: u64,
-}
-
-#[factlog::vocabulary]
-enum CounterEvent {
-    Added(Added),
-}
-
-#[derive(Default)]
-struct Counter {
-    sum: u64,
-}
-
-impl State for Counter {
-    const NAME: &'static str = "counter";
-    type Key = u64;
-    type Event = CounterEvent;
-
-    fn evolve(&mut self, event: CounterEventView<'_>) {
-        let CounterEventView::Added(added) = event;
-        self.sum = self.sum.wrapping_add(added.amount());
-    }
-}
-
-impl Aggregate for Counter {
-    type Command = Add;
-    type Reply = u64;
-    type Rejection = String;
-
-    fn decide(
-        &self,
-        &Add { amount }: &Add,
-        context: &mut Context<'_, Self>,
-    ) -> Result<Events<CounterEvent>, String> {
-        context.reply(self.sum.wrapping_add(amount));
-        Ok(Events::one(Added { amount }))
-    }
-}
 
 fn options() -> Options {
     Options::new().segment_size(256 << 20).durability(Durability::None)
@@ -71,9 +23,7 @@ fn flood(client: &Client, count: u64, keys: u64, idempotent: bool) {
             let oldest: factlog::Pending<Counter> = waiting.pop_front().expect("there are some");
             oldest.wait().expect("accepted");
         }
-        // All keys in turn, far apart.
-        let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % keys;
-        let mut command = client.command::<Counter>(key, Add { amount: number });
+        let mut command = client.command::<Counter>(key_of(number, keys), Add { amount: number });
         if idempotent {
             command = command.idempotency_key(fresh().to_le_bytes());
         }
@@ -152,9 +102,8 @@ fn rates(c: &mut Criterion) {
 }
 
 /// Commands that are there already: decided by the thread that has the engine, in as few frames as
-/// they need; beside the same events appended by hand.
+/// they need; beside the same events appended by hand. All pages are present beforehand.
 fn local(c: &mut Criterion) {
-    const AT_ONCE: u64 = 512;
     let mut group = c.benchmark_group("local-commands");
     group.throughput(Throughput::Elements(1));
     for (name, keys, idempotent) in [
@@ -162,56 +111,19 @@ fn local(c: &mut Criterion) {
         ("1000000-keys", 1_000_000, false),
         ("idempotency-keys", 1_000, true),
     ] {
-        let directory = tempfile::tempdir().expect("a directory");
-        let engine = Engine::open(directory.path()).options(options()).aggregate::<Counter>();
-        let mut engine = engine.start_local().expect("an engine");
-        // All instances are there.
-        let all = (0..keys).map(|key| LocalCommand::new(key, Add { amount: 1 }));
-        engine.call_all::<Counter>(all, |verdict| assert!(verdict.is_ok()));
+        let mut ready = None;
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|count| {
-                let began = Instant::now();
-                let mut done = 0;
-                while done < count {
-                    let end = (done + AT_ONCE).min(count);
-                    let commands = (done..end).map(|number| {
-                        let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % keys;
-                        let one = LocalCommand::new(key, Add { amount: number });
-                        if idempotent { one.idempotency_key(fresh().to_le_bytes()) } else { one }
-                    });
-                    let mut accepted = 0;
-                    engine.call_all::<Counter>(commands, |verdict| {
-                        accepted += verdict.expect("accepted").events;
-                    });
-                    assert_eq!(accepted, end - done);
-                    done = end;
-                }
-                began.elapsed()
+                Decided::time(&mut ready, count, || Decided::new(keys, idempotent))
             });
         });
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut writer = options().open(directory.path()).expect("opens");
-    group.bench_function("bare-appends-to-1000-streams", |bencher| {
-        let streams: Vec<_> =
-            (0..1_000_u64).map(|key| StreamKey::new("counter", key).expect("a key")).collect();
-        bencher.iter_custom(|count| {
-            let began = Instant::now();
-            let mut done = 0;
-            while done < count {
-                let end = (done + AT_ONCE).min(count);
-                let mut transaction = writer.begin().expect("room");
-                for number in done..end {
-                    let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000;
-                    let meta = Meta::new().stream(&streams[key as usize], Expected::Any);
-                    transaction.append_with(&Added { amount: number }, meta).expect("appended");
-                }
-                transaction.commit().expect("committed");
-                done = end;
-            }
-            began.elapsed()
+    for (name, keys) in [("by-hand-1000-streams", 1_000), ("by-hand-1000000-streams", 1_000_000)] {
+        let mut ready = None;
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| ByHand::time(&mut ready, count, || ByHand::new(keys)));
         });
-    });
+    }
     group.finish();
 }
 

@@ -11,60 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use factlog::{
-    Aggregate, Context, Durability, Engine, Events, LocalCommand, LocalEngine, Options, Start,
-    State, WaitStrategy,
-};
+use factlog::{Durability, Engine, LocalCommand, LocalEngine, Options, Start, WaitStrategy};
+use factlog_bench::counter::{Add, Counter};
 
 /// Commands into one frame.
 const AT_ONCE: u64 = 512;
 /// Instances, of all engines together.
 const KEYS: u64 = 4_000;
-
-#[factlog::event(name = "add", version = 1)]
-struct Add {
-    amount: u64,
-}
-
-#[factlog::event(name = "added", version = 1)]
-struct Added {
-    amount: u64,
-}
-
-#[factlog::vocabulary]
-enum CounterEvent {
-    Added(Added),
-}
-
-#[derive(Default)]
-struct Counter {
-    sum: u64,
-}
-
-impl State for Counter {
-    const NAME: &'static str = "counter";
-    type Key = u64;
-    type Event = CounterEvent;
-
-    fn evolve(&mut self, event: CounterEventView<'_>) {
-        let CounterEventView::Added(added) = event;
-        self.sum = self.sum.wrapping_add(added.amount());
-    }
-}
-
-impl Aggregate for Counter {
-    type Command = Add;
-    type Reply = ();
-    type Rejection = String;
-
-    fn decide(
-        &self,
-        &Add { amount }: &Add,
-        _: &mut Context<'_, Self>,
-    ) -> Result<Events<CounterEvent>, String> {
-        Ok(Events::one(Added { amount }))
-    }
-}
 
 fn start(directory: &Path) -> LocalEngine {
     let options = Options::new().segment_size(64 << 20).durability(Durability::None);

@@ -3,6 +3,7 @@
 //!
 //! Everything happens in `FACTLOG_BENCH_DIR`, or in the system's directory for temporary files.
 
+pub mod counter;
 pub mod machine;
 pub mod opening;
 pub mod program;
@@ -87,21 +88,13 @@ impl Bench {
     /// When the log cannot be made: there is nothing to measure then.
     pub fn new() -> Self {
         let directory = directory();
-        let before = present();
-        let writer = Options::new()
+        let options = Options::new()
             .segment_size(SEGMENT)
             .spare_segments(1)
             .prefault(SEGMENT as usize)
             // The steady state of appending alone; what syncs cost is measured for itself.
-            .durability(Durability::None)
-            .open(directory.path())
-            .expect("a log for the benchmark");
-        // The segment in use and the one after it: nothing is made present while something is measured.
-        let wanted = before + 2 * SEGMENT - MARGIN;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while cfg!(target_os = "linux") && present() < wanted && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+            .durability(Durability::None);
+        let writer = wait_for_pages(|| options.open(directory.path()).expect("a log"));
         Self { writer, _directory: directory }
     }
 
@@ -224,6 +217,19 @@ pub fn settle() {
             (last, since) = (now, Instant::now());
         }
     }
+}
+
+/// Makes a log, and waits until the pages of its segment in use and of the one after it are present:
+/// nothing is made present while something is measured.
+pub fn wait_for_pages<T>(make: impl FnOnce() -> T) -> T {
+    let before = present();
+    let made = make();
+    let wanted = before + 2 * SEGMENT - MARGIN;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while cfg!(target_os = "linux") && present() < wanted && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    made
 }
 
 /// Bytes of files that are present in this process.

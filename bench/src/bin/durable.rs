@@ -16,9 +16,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use factlog::{
-    Aggregate, Answer, Context, Draft, Durability, Engine, Events, Expected, LocalCommand, Meta,
-    Options, Pending, State, StreamKey, ThreadOptions,
+    Answer, Draft, Durability, Engine, Expected, LocalCommand, Meta, Options, Pending, StreamKey,
+    ThreadOptions,
 };
+use factlog_bench::counter::{Add, Added, Counter};
 use factlog_bench::machine;
 use factlog_bench::program::run;
 
@@ -35,52 +36,6 @@ usage: durable [--rounds N] [--millis N] [--commit N] [--dir DIRECTORY]
 const KEYS: u64 = 1_000;
 /// Commands that wait for their answer.
 const OUTSTANDING: usize = 256;
-
-#[factlog::event(name = "add", version = 1)]
-struct Add {
-    amount: u64,
-}
-
-#[factlog::event(name = "added", version = 1)]
-struct Added {
-    amount: u64,
-}
-
-#[factlog::vocabulary]
-enum CounterEvent {
-    Added(Added),
-}
-
-#[derive(Default)]
-struct Counter {
-    sum: u64,
-}
-
-impl State for Counter {
-    const NAME: &'static str = "counter";
-    type Key = u64;
-    type Event = CounterEvent;
-
-    fn evolve(&mut self, event: CounterEventView<'_>) {
-        let CounterEventView::Added(added) = event;
-        self.sum = self.sum.wrapping_add(added.amount());
-    }
-}
-
-impl Aggregate for Counter {
-    type Command = Add;
-    type Reply = u64;
-    type Rejection = String;
-
-    fn decide(
-        &self,
-        &Add { amount }: &Add,
-        context: &mut Context<'_, Self>,
-    ) -> Result<Events<CounterEvent>, String> {
-        context.reply(self.sum.wrapping_add(amount));
-        Ok(Events::one(Added { amount }))
-    }
-}
 
 struct Arguments {
     rounds: usize,

@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use factlog::{
-    Aggregate, Context, Cursor, Durability, Engine, EventType, Events, IdempotencyWindow,
-    LocalCommand, Log, Opaque, Sequence, Start, State, StoredState, Writer,
+    Cursor, Durability, Engine, EventType, IdempotencyWindow, LocalCommand, Log, Opaque, Sequence,
+    Start, Writer,
 };
+use factlog_bench::counter::{Add, Counter};
 use factlog_bench::machine;
 use factlog_bench::opening::{forged, open, options};
 
@@ -180,54 +181,6 @@ fn seek(log: &Log, segments: u32, part: impl Fn(u64) -> Start) -> Result<(), Fai
         std::hint::black_box(log.cursor(part(number))?.next_event()?);
     }
     Ok(())
-}
-
-#[factlog::event(name = "add", version = 1)]
-struct Add {
-    amount: u64,
-}
-
-#[factlog::event(name = "added", version = 1)]
-struct Added {
-    amount: u64,
-}
-
-#[factlog::vocabulary]
-enum CounterEvent {
-    Added(Added),
-}
-
-#[factlog::value]
-#[derive(Default)]
-struct Counter {
-    sum: u64,
-}
-
-impl State for Counter {
-    const NAME: &'static str = "counter";
-    type Key = u64;
-    type Event = CounterEvent;
-    const STORED: Option<StoredState<Self>> = StoredState::new(1);
-
-    fn evolve(&mut self, event: CounterEventView<'_>) {
-        let CounterEventView::Added(added) = event;
-        self.sum = self.sum.wrapping_add(added.amount());
-    }
-}
-
-impl Aggregate for Counter {
-    type Command = Add;
-    type Reply = u64;
-    type Rejection = String;
-
-    fn decide(
-        &self,
-        &Add { amount }: &Add,
-        context: &mut Context<'_, Self>,
-    ) -> Result<Events<CounterEvent>, String> {
-        context.reply(self.sum.wrapping_add(amount));
-        Ok(Events::one(Added { amount }))
-    }
 }
 
 /// What an engine remembers of commands with idempotency keys of 16 bytes, and replies of 8.
