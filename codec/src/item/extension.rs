@@ -35,6 +35,17 @@ pub struct Link {
 impl Link {
     /// Greatest position that a link can say: 56 bits of 16 bytes.
     pub const MAX_POSITION: u64 = ((1 << 56) - 1) << 4;
+    /// Bytes of its extension.
+    pub const EXTENSION: usize = 16;
+
+    /// The extension that says it, tag and length included.
+    #[inline]
+    pub fn extension(self) -> [u8; Self::EXTENSION] {
+        let version = u128::from(self.version.get() & 0xFF_FFFF_FFFF) << 32;
+        let position = u128::from(self.previous.raw() >> 4) << 72;
+        let head = u128::from(LINK) | 1 << 8 | u128::from(self.index) << 16;
+        (head | version | position).to_le_bytes()
+    }
 
     fn encode(self) -> [u8; 14] {
         let mut out = [0; 14];
@@ -156,7 +167,7 @@ impl EventExtensions<'_> {
     pub fn encode(&self, out: &mut [u8]) {
         let mut rest = out;
         if let Some(link) = self.link {
-            rest = put(put(rest, &[LINK, 1]), &link.encode());
+            rest = put(rest, &link.extension());
         }
         if rest.is_empty() {
             return;

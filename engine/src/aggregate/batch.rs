@@ -4,15 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_codec::layout::MAX_COMMAND_KEY;
 use factlog_codec::types::{Encode, Scratch, Stored};
-use factlog_codec::{CommandItem, CommandOutcome, Sequence, StreamKey, StreamVersion};
+use factlog_codec::{
+    CommandItem, CommandOutcome, Sequence, StreamKey, StreamNumber, StreamVersion,
+};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::answers::Remembered;
 use super::decide::Aggregate;
-use super::deciding::Deciding;
+use super::deciding::{Deciding, Undone};
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Conflict, Failure};
 use super::stats::{Notes, Timing};
+use super::thread::WARM;
 use super::window::Window;
 use crate::image::{Basis, Images, InstanceKey, Route};
 use crate::log::{AppendError, Log, Transaction, message};
@@ -179,7 +182,7 @@ impl Batch<'_> {
         }
 
         self.images.ready::<A>(kind, key);
-        let (at, name) = match self.find::<A>(kind, key) {
+        let found = match self.find::<A>(kind, key) {
             Ok(found) => found,
             Err(verdict) => return Attempt::Done(verdict),
         };
@@ -201,21 +204,26 @@ impl Batch<'_> {
         };
         self.desk.random = self.desk.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let point = self.transaction.savepoint();
-        let mut deciding = Deciding::<A> { batch: self, asked, at, name, item, recorded };
-        let staged = match deciding.run() {
-            Ok(staged) => staged,
-            Err(said) => {
-                deciding.batch.transaction.roll_back(&point);
-                deciding.fail(&said).map(|()| Err(CommandError::Failed(Failure::Panicked(said))))
-            }
-        };
-        match staged {
+        let mut deciding = Deciding::<A> { batch: self, asked, found, item, recorded };
+        match deciding.run() {
             Ok(verdict) => {
                 self.transaction.end_submission(&point);
                 Attempt::Done(verdict)
             }
-            Err(error) => {
+            Err(undone) => {
+                deciding.batch.transaction.roll_back(&point);
+                let error = match *undone {
+                    Undone::Refused(error) => error,
+                    Undone::Panicked(said) => match deciding.fail(&said) {
+                        Ok(()) => {
+                            self.transaction.end_submission(&point);
+                            return failed(Failure::Panicked(said));
+                        }
+                        Err(error) => error,
+                    },
+                };
                 self.transaction.roll_back(&point);
+                // Perhaps in the next frame, which is empty.
                 if matches!(error, AppendError::TooLarge { .. } | AppendError::TooManyEvents)
                     && self.transaction.bytes() > Transaction::EMPTY
                 {
@@ -258,7 +266,7 @@ impl Batch<'_> {
     /// Where an instance is, and its stream if it has no event yet.
     #[inline]
     fn find<A: Aggregate>(&self, kind: u16, key: &A::Key) -> Result<Found, Verdict<A>> {
-        let Some(instances) = self.images.get::<A>(kind) else { return Ok((None, None)) };
+        let Some(instances) = self.images.get::<A>(kind) else { return Ok(Found::default()) };
         let at = instances.find(key);
         if let Some(at) = at
             && let Some(one) = instances.get(at)
@@ -270,27 +278,49 @@ impl Batch<'_> {
             }
             // The number of one without events may be that of a stream that came to nothing.
             if one.version != StreamVersion::NONE {
-                return Ok((Some(at), None));
+                return Ok(Found { at: Some(at), name: None, stream: one.stream });
             }
         }
         let name = StreamKey::new(A::NAME, key.to_key());
         let name = name.map_err(|error| Err(CommandError::Failed(Failure::Key(error))))?;
-        Ok((at, Some(name)))
+        Ok(Found { at, name: Some(name), stream: StreamNumber::NONE })
     }
 
-    /// Touches what a command will need, so that many are waited for at once, and not one after the
+    /// Touches what commands will need, so that many are waited for at once, and not one after the
     /// other.
     #[inline]
-    pub(super) fn warm<A: Aggregate>(&self, kind: u16, key: &A::Key) {
-        let instances = self.images.get::<A>(kind);
-        if let Some(one) = instances.and_then(|all| all.get(all.find(key)?)) {
-            self.transaction.warm(one.stream);
+    pub(super) fn warm<'k, A: Aggregate>(
+        &self,
+        kind: u16,
+        keys: impl IntoIterator<Item = &'k A::Key>,
+    ) {
+        let Some(instances) = self.images.get::<A>(kind) else { return };
+        let mut places = [0; WARM];
+        let mut streams = [StreamNumber::NONE; WARM];
+        let mut count = 0;
+        // One step for all of them before the next step, which has to wait for it.
+        for (place, key) in places.iter_mut().zip(keys) {
+            *place = instances.guess(key);
+            count += 1;
         }
+        let all = places.iter().zip(&mut streams).take(count);
+        for (place, stream) in all {
+            *stream = instances.get(*place).map(|one| one.stream).unwrap_or_default();
+        }
+        streams.iter().take(count).for_each(|stream| self.transaction.warm(*stream));
     }
 }
 
-/// Where an instance is, and its stream if it has no event yet.
-type Found = (Option<u32>, Option<StreamKey>);
+/// An instance.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Where it is, if it is there.
+    pub(super) at: Option<u32>,
+    /// Its stream, if it has no event yet.
+    pub(super) name: Option<StreamKey>,
+    /// The number of its stream, if it has events.
+    pub(super) stream: StreamNumber,
+}
 
 /// The answer to a command that was sent before.
 fn answer_again<A: Aggregate>(known: &Remembered, digest: u64) -> Verdict<A> {

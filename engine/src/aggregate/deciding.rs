@@ -7,7 +7,7 @@ use factlog_codec::{
     CommandItem, CommandOutcome, ExtensionError, Item, Sequence, StreamKey, StreamVersion,
 };
 
-use super::batch::{Asked, Batch, Desk, SPACE, Verdict};
+use super::batch::{Asked, Batch, Desk, Found, SPACE, Verdict};
 use super::decide::{Aggregate, Context, Events, Stop};
 use super::receipt::{Accepted, CommandError, Failure};
 use crate::image::{Folded, Images, InstanceKey, Instances, Route, SuspensionCause};
@@ -20,17 +20,35 @@ pub(super) const MAX_CAUSE: usize = 1000;
 pub(super) struct Deciding<'d, 'b, A: Aggregate> {
     pub(super) batch: &'d mut Batch<'b>,
     pub(super) asked: Asked<'d, A>,
-    /// Where its instance is, if it is there.
-    pub(super) at: Option<u32>,
-    /// The stream, if its instance has no event yet.
-    pub(super) name: Option<StreamKey>,
+    /// Its instance.
+    pub(super) found: Found,
     pub(super) item: CommandItem<'d>,
     /// Whether a COMMAND item is written.
     pub(super) recorded: bool,
 }
 
-/// What was decided; why it could not be staged; what a panic said.
-type Outcome<A> = Result<Result<Verdict<A>, AppendError>, String>;
+/// Why nothing was staged. It goes in a box, so that what was decided does not have to be moved about.
+#[derive(Debug)]
+pub(super) enum Undone {
+    /// The log does not take it.
+    Refused(AppendError),
+    /// What a panic said.
+    Panicked(String),
+}
+
+impl From<AppendError> for Box<Undone> {
+    #[cold]
+    fn from(error: AppendError) -> Self {
+        Self::new(Undone::Refused(error))
+    }
+}
+
+fn panicked(said: String) -> Box<Undone> {
+    Box::new(Undone::Panicked(said))
+}
+
+/// What was decided; or why it could not be staged.
+type Outcome<A> = Result<Verdict<A>, Box<Undone>>;
 
 /// What `decide` has said, with the reply.
 type Decided<A> = (
@@ -47,12 +65,12 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             match self.decide() {
                 Ok(decided) => break decided,
                 Err(panic) => match panic.downcast::<Stop>().map(|stop| *stop) {
-                    Err(panic) => return Err(message(&*panic)),
-                    Ok(Stop::Suspended(why)) => return Ok(Ok(Err(CommandError::Suspended(why)))),
+                    Err(panic) => return Err(panicked(message(&*panic))),
+                    Ok(Stop::Suspended(why)) => return Ok(Err(CommandError::Suspended(why))),
                     Ok(Stop::NotHeld(name)) => {
-                        return Err(format!(
+                        return Err(panicked(format!(
                             "the engine does not hold `{name}`: add it before it starts"
-                        ));
+                        )));
                     }
                     Ok(Stop::Load(kind, key)) => self.batch.images.load(kind, &key),
                 },
@@ -60,7 +78,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         };
         match decided {
             Ok(events) => self.stage(&events, reply),
-            Err(reason) => Ok(self.reject(reason)),
+            Err(reason) => self.reject(reason),
         }
     }
 
@@ -71,7 +89,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         let Some(instances) = images.get::<A>(kind) else {
             return Err(Box::new("the aggregate is not there"));
         };
-        let found = self.at.and_then(|at| instances.get(at));
+        let found = self.found.at.and_then(|at| instances.get(at));
         let (state, version) = match found {
             Some(found) => (&found.state, found.version),
             None => (&instances.blank, StreamVersion::NONE),
@@ -88,18 +106,16 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         let Asked { kind, key, .. } = self.asked;
         let further = match events.further() {
             Ok(further) => further,
-            Err(fault) => return Ok(Ok(Err(CommandError::Failed(Failure::Key(fault))))),
+            Err(fault) => return Ok(Err(CommandError::Failed(Failure::Key(fault)))),
         };
         for (_, stream) in further {
             self.batch.images.load_stream(stream);
             if let Some(why) = self.batch.images.suspension_of(stream) {
-                return Ok(Ok(Err(CommandError::Suspended(why))));
+                return Ok(Err(CommandError::Suspended(why)));
             }
         }
         let point = self.batch.transaction.savepoint();
-        if let Err(error) = self.append(events, further) {
-            return Ok(Err(error));
-        }
+        self.append(events, further)?;
         let mut touched = Touched::default();
         let version = if events.is_alone() {
             self.fold_own(&point, events.as_slice(), &mut touched)
@@ -116,17 +132,17 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             Err(cause) => {
                 // What is in memory is spoiled; what is in the log is not.
                 touched.spoil(self.batch);
-                return Err(cause.to_string());
+                return Err(panicked(cause.to_string()));
             }
         };
         self.item.events = events.as_slice().len() as u32;
         self.item.version = version;
         if let Err(error) = self.record(reply.as_ref()) {
             touched.spoil(self.batch);
-            return Ok(Err(error));
+            return Err(error.into());
         }
         let (first, events) = (self.item.first, u64::from(self.item.events));
-        Ok(Ok(Ok(Accepted { first, events, version, reply, durable: false, duplicate: false })))
+        Ok(Ok(Accepted { first, events, version, reply, durable: false, duplicate: false }))
     }
 
     /// Events into the frame.
@@ -135,14 +151,10 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         events: &Events<A::Event>,
         further: &[(usize, StreamKey)],
     ) -> Result<(), AppendError> {
-        let Asked { kind, with, .. } = self.asked;
-        let mut meta = match &self.name {
+        let with = self.asked.with;
+        let mut meta = match &self.found.name {
             Some(name) => Meta::new().stream(name, Expected::Any),
-            None => {
-                let instances = self.batch.images.get::<A>(kind);
-                let found = instances.and_then(|all| all.get(self.at?));
-                Meta::new().numbered(found.map(|found| found.stream).unwrap_or_default())
-            }
+            None => Meta::new().numbered(self.found.stream),
         };
         if let Some(cause) = with.cause {
             meta = meta.cause(cause);
@@ -181,7 +193,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         let Some(instances) = self.batch.images.get_mut::<A>(kind) else {
             return Ok(StreamVersion::NONE);
         };
-        let at = self.at;
+        let at = self.found.at;
         if let Some(at) = at {
             instances.before_change(at);
         }
@@ -213,7 +225,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
             (None, Some(state)) => instances.insert(key.clone(), (state, version), stream),
             (None, None) => return Ok(version),
         };
-        if self.name.is_some() {
+        if self.found.name.is_some() {
             let route = Route::To { kind, at };
             self.batch.images.set_route(stream, route);
             touched.note(route, StreamVersion::NONE);
@@ -221,7 +233,7 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
         Ok(version)
     }
 
-    fn reject(&mut self, reason: A::Rejection) -> Result<Verdict<A>, AppendError> {
+    fn reject(&mut self, reason: A::Rejection) -> Outcome<A> {
         self.item.outcome = CommandOutcome::Rejected;
         self.record(Some(&reason))?;
         Ok(Err(CommandError::Rejected { reason, duplicate: false }))
@@ -264,11 +276,9 @@ impl<A: Aggregate> Deciding<'_, '_, A> {
     fn put_item(&mut self, reply: &[u8]) -> Result<(), AppendError> {
         let item = CommandItem { reply, ..self.item };
         let of = self.batch.desk.record.then(|| self.asked.command.event_type());
-        let instances = self.batch.images.get::<A>(self.asked.kind);
-        let known = instances.and_then(|all| all.get(self.at?)).map(|one| one.stream);
-        let stream = match (&self.name, known) {
-            (Some(name), _) => Err(name),
-            (None, number) => Ok(number.unwrap_or_default()),
+        let stream = match &self.found.name {
+            Some(name) => Err(name),
+            None => Ok(self.found.stream),
         };
         self.batch.transaction.put_command(stream, of, &item)?;
         self.batch.window.remember(&item, self.item.now);

@@ -37,13 +37,21 @@ pub(super) enum Fate {
 impl Fate {
     /// What becomes of a command that stood in the frame, if it was decided.
     #[inline]
-    pub(super) fn settle<A: Aggregate>(&self, decided: Option<Verdict<A>>) -> Verdict<A> {
+    pub(super) fn settle<A: Aggregate>(&self, mut decided: Option<Verdict<A>>) -> Verdict<A> {
+        if let Self::Published { durable } = self {
+            if let Some(Ok(accepted)) = &mut decided {
+                accepted.durable = *durable;
+            }
+            return decided.unwrap_or(Err(CommandError::Failed(Failure::Abandoned)));
+        }
+        self.settle_unpublished::<A>(decided)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_unpublished<A: Aggregate>(&self, decided: Option<Verdict<A>>) -> Verdict<A> {
         let failed = |failure| Err(CommandError::Failed(failure));
         match (self, decided) {
-            (Self::Published { durable }, Some(Ok(accepted))) => {
-                Ok(Accepted { durable: *durable, ..accepted })
-            }
-            (Self::Published { .. }, Some(Err(error))) => Err(error),
             (Self::NotDurable(error), Some(Ok(_))) => {
                 failed(Failure::NotDurable(Arc::clone(error)))
             }
@@ -52,7 +60,7 @@ impl Fate {
             (Self::Stopped(error), _) => failed(Failure::Stopped(Arc::clone(error))),
             (Self::Panicked(said), _) => failed(Failure::Panicked(said.clone())),
             (Self::Unreadable(why), _) => failed(Failure::Unreadable(why.clone())),
-            (Self::Lost, _) | (Self::Published { .. } | Self::NotDurable(_), None) => {
+            (Self::Lost | Self::Published { .. }, _) | (Self::NotDurable(_), None) => {
                 failed(Failure::Abandoned)
             }
         }

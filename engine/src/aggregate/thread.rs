@@ -200,11 +200,11 @@ impl Core {
             Ok(batch) => batch,
             Err(fate) => return fate,
         };
-        waiting.iter().for_each(|one| batch.warm::<A>(kind, &one.key));
+        batch.warm::<A>(kind, waiting.iter().map(|one| &one.key));
         loop {
             if waiting.is_empty() {
                 waiting.extend(more.take(WARM));
-                waiting.iter().for_each(|one| batch.warm::<A>(kind, &one.key));
+                batch.warm::<A>(kind, waiting.iter().map(|one| &one.key));
             }
             let Some(one) = waiting.front() else { break };
             match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {

@@ -128,6 +128,12 @@ impl<S: State> Instances<S> {
         self.by_key.find(self.hasher.hash_one(key), same).copied()
     }
 
+    /// Where an instance most probably is, without a look at it; beyond all of them if it is not there.
+    #[inline]
+    pub(crate) fn guess(&self, key: &S::Key) -> u32 {
+        self.by_key.find(self.hasher.hash_one(key), |_| true).copied().unwrap_or(u32::MAX)
+    }
+
     #[inline]
     pub(crate) fn get(&self, at: u32) -> Option<&Instance<S>> {
         self.all.get(at as usize)

@@ -62,6 +62,14 @@ impl<'a> Meta<'a> {
         }
     }
 
+    /// Whether it says nothing but the event's own stream.
+    #[inline]
+    pub(super) fn has_stream_only(&self) -> bool {
+        let Self { stream: _, further, invalidates, cause, correlation, metadata, source } = self;
+        let named = invalidates.or(*cause).or(*correlation).is_some() || source.is_some();
+        !named && further.is_empty() && metadata.is_empty()
+    }
+
     /// The event belongs to `stream`, which must be at the expected version.
     #[must_use]
     pub const fn stream(mut self, stream: &'a StreamKey, expected: Expected) -> Self {

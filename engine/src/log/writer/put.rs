@@ -21,6 +21,9 @@ use crate::log::type_table::LogType;
 /// where it goes.
 const FETCHED: usize = 512;
 
+/// An event has nothing beside its payload.
+const NOTHING: (usize, fn(&mut [u8])) = (0, |_| ());
+
 impl Transaction<'_> {
     pub(super) fn put(
         &mut self,
@@ -50,48 +53,76 @@ impl Transaction<'_> {
         meta: Option<&Meta<'_>>,
         encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
     ) -> Result<(), Box<AppendError>> {
-        let (mut stream, mut extensions, mut extensions_len) = (StreamNumber::NONE, None, 0);
-        let mut links = [FurtherLink::default(); MAX_FURTHER_STREAMS];
-        if let Some(meta) = meta {
-            let (mut link, mut further) = (None, &[][..]);
-            if let Some((name, expected)) = meta.stream {
-                let entered = match name {
-                    StreamName::Key(key) => self.enter_stream(key, expected)?,
-                    StreamName::Number(number) => (number, self.next_link(number)?),
-                };
-                (stream, link) = (entered.0, Some(entered.1));
-            }
-            if !meta.further.is_empty() {
-                further = self.enter_further(stream, meta.further, &mut links)?;
-            }
-            let Meta { cause, correlation, invalidates, metadata, source, .. } = *meta;
-            let found = EventExtensions {
-                link,
-                further,
-                cause,
-                correlation,
-                invalidates,
-                metadata,
-                source: source.copied(),
-                ..EventExtensions::default()
-            };
-            if let Some(target) = invalidates {
-                self.check_correction(target, stream, &found)?;
-            }
-            extensions_len = found.encoded_len().map_err(AppendError::Metadata)?;
-            extensions = Some(found);
+        let Some(meta) = meta else {
+            return self.put_payload((type_number, StreamNumber::NONE), NOTHING, encode);
+        };
+        let mut stream = None;
+        if let Some((name, expected)) = meta.stream {
+            stream = Some(match name {
+                StreamName::Key(key) => self.enter_stream(key, expected)?,
+                StreamName::Number(number) => (number, self.next_link(number)?),
+            });
         }
+        match stream {
+            Some(stream) if meta.has_stream_only() => self.put_linked(type_number, stream, encode),
+            _ => self.put_with_extensions(type_number, stream, meta, encode),
+        }
+    }
 
-        let item = (type_number, stream);
-        let beside = extensions.as_ref().map(|found| (found, extensions_len));
-        self.put_payload(item, beside, encode)?;
-        if let Some(EventExtensions { link: Some(link), further, .. }) = extensions {
-            let (position, index) = (self.position(), (self.count - 1) as u16);
-            let head = |link: Link| Head { version: link.version, position, index };
+    /// An event that has its stream and nothing else beside it.
+    #[inline]
+    fn put_linked(
+        &mut self,
+        type_number: TypeNumber,
+        (stream, link): (StreamNumber, Link),
+        encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
+    ) -> Result<(), Box<AppendError>> {
+        let beside = (Link::EXTENSION, |space: &mut [u8]| space.copy_from_slice(&link.extension()));
+        self.put_payload((type_number, stream), beside, encode)?;
+        let (position, index) = (self.position(), (self.count - 1) as u16);
+        let head = Head { version: link.version, position, index };
+        self.writer.stage.set_head(stream, head);
+        Ok(())
+    }
+
+    /// An event that has more beside it.
+    fn put_with_extensions(
+        &mut self,
+        type_number: TypeNumber,
+        entered: Option<(StreamNumber, Link)>,
+        meta: &Meta<'_>,
+        encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
+    ) -> Result<(), Box<AppendError>> {
+        let stream = entered.map_or(StreamNumber::NONE, |(stream, _)| stream);
+        let mut links = [FurtherLink::default(); MAX_FURTHER_STREAMS];
+        let mut further = &[][..];
+        if !meta.further.is_empty() {
+            further = self.enter_further(stream, meta.further, &mut links)?;
+        }
+        let Meta { cause, correlation, invalidates, metadata, source, .. } = *meta;
+        let extensions = EventExtensions {
+            link: entered.map(|(_, link)| link),
+            further,
+            cause,
+            correlation,
+            invalidates,
+            metadata,
+            source: source.copied(),
+            ..EventExtensions::default()
+        };
+        if let Some(target) = invalidates {
+            self.check_correction(target, stream, &extensions)?;
+        }
+        let len = extensions.encoded_len().map_err(AppendError::Metadata)?;
+        let beside = (len, |space: &mut [u8]| extensions.encode(space));
+        self.put_payload((type_number, stream), beside, encode)?;
+        let (position, index) = (self.position(), (self.count - 1) as u16);
+        let head = |link: Link| Head { version: link.version, position, index };
+        if let Some((stream, link)) = entered {
             self.writer.stage.set_head(stream, head(link));
-            for further in further {
-                self.writer.stage.set_head(further.stream, head(further.link));
-            }
+        }
+        for further in further {
+            self.writer.stage.set_head(further.stream, head(further.link));
         }
         Ok(())
     }
@@ -108,7 +139,7 @@ impl Transaction<'_> {
             return Err(AppendError::TooManyEvents.into());
         }
         let item = (type_number, StreamNumber::NONE);
-        let put = self.put_payload(item, None, |room, scratch| event.encode(room, scratch).ok());
+        let put = self.put_payload(item, NOTHING, |room, scratch| event.encode(room, scratch).ok());
         if let Err(error) = put {
             self.wipe(self.used());
             return Err(error);
@@ -121,11 +152,10 @@ impl Transaction<'_> {
     fn put_payload(
         &mut self,
         (type_number, stream): (TypeNumber, StreamNumber),
-        extensions: Option<(&EventExtensions<'_>, usize)>,
+        (extensions_len, extensions): (usize, impl FnOnce(&mut [u8])),
         encode: impl FnOnce(&mut [u8], &mut Scratch) -> Option<usize>,
     ) -> Result<(), Box<AppendError>> {
         let (limit, item) = (self.limit, self.used());
-        let extensions_len = extensions.map_or(0, |(_, len)| len);
         let payload = item + ITEM_HEADER + extensions_len;
         let Writer { active, scratch, .. } = &mut *self.writer;
         let space = active.space(limit);
@@ -141,9 +171,7 @@ impl Transaction<'_> {
         if end != payload + len {
             space[payload + len..end].fill(0);
         }
-        if let Some((extensions, _)) = extensions {
-            extensions.encode(&mut space[item + ITEM_HEADER..payload]);
-        }
+        extensions(&mut space[item + ITEM_HEADER..payload]);
         let header = ItemHeader {
             len: len as u32,
             type_number,
