@@ -54,6 +54,14 @@ impl Default for StreamTable {
     }
 }
 
+/// What a look into an index has come to.
+enum Probed {
+    /// The name is there.
+    There(StreamNumber),
+    /// It is not, and would stand at this place.
+    Free(usize),
+}
+
 fn entry_index(number: StreamNumber) -> Option<usize> {
     usize::try_from(number.get()).ok()?.checked_sub(1)
 }
@@ -99,46 +107,89 @@ impl StreamTable {
 
     /// The number of a stream.
     pub(crate) fn find(&self, name: &StreamKey) -> Option<StreamNumber> {
-        let index = self.indexes.get(self.newest.load(Ordering::Acquire))?.get()?;
-        let mask = index.len() - 1;
         let hash = self.hash(name.category(), name.key());
-        let mut place = hash as usize & mask;
-        // Never full, so the search ends.
-        loop {
-            let found = index.get(place)?.load(Ordering::Acquire);
-            if found == 0 {
-                return None;
-            }
-            let number = StreamNumber::new(found & NUMBER);
-            if found >> NUMBER_BITS == hash >> NUMBER_BITS && self.name(number) == Some(name) {
-                return Some(number);
-            }
-            place = (place + 1) & mask;
+        match self.probe(self.index()?, hash, name) {
+            Probed::There(number) => Some(number),
+            Probed::Free(_) => None,
         }
     }
 
     /// Adds a stream that has the next number and is not there yet; whether that was so.
     pub(crate) fn add(&self, number: StreamNumber, name: StreamKey) -> bool {
+        let hash = self.hash(name.category(), name.key());
+        self.add_hashed(number, name, hash)
+    }
+
+    /// Adds streams that have the next numbers, from `first` on, each with version and frame of its
+    /// last event; whether none of them was there.
+    pub(crate) fn add_all(
+        &self,
+        first: StreamNumber,
+        streams: &mut Vec<(StreamKey, StreamVersion, Position)>,
+    ) -> bool {
+        // One step for all of them before the next one, which waits for memory.
+        let hash = |(name, ..): &(StreamKey, _, _)| self.hash(name.category(), name.key());
+        let hashes: Vec<_> = streams.iter().map(hash).collect();
+        if let Some(index) = self.index() {
+            for hash in &hashes {
+                let place = index.get(*hash as usize & (index.len() - 1));
+                std::hint::black_box(place.map(|place| place.load(Ordering::Relaxed)));
+            }
+        }
+        let numbers = (first.get()..).map(StreamNumber::new);
+        numbers.zip(hashes).zip(streams.drain(..)).all(|((number, hash), stream)| {
+            let (name, version, position) = stream;
+            let added = self.add_hashed(number, name, hash);
+            self.set_head(number, version, position);
+            added
+        })
+    }
+
+    fn add_hashed(&self, number: StreamNumber, name: StreamKey, hash: u64) -> bool {
         let len = self.len();
         let Some(at) = entry_index(number) else { return false };
-        if number.get() != len + 1 || number.get() > NUMBER || self.find(&name).is_some() {
-            return false;
-        }
-        let hash = self.hash(name.category(), name.key());
-        if !self.entries.set(at, Entry { name, head: Pair::default() }) {
+        if number.get() != len + 1 || number.get() > NUMBER {
             return false;
         }
         let newest = self.newest.load(Ordering::Relaxed);
-        let size = 1_u64 << (newest as u32 + FIRST_BITS);
+        let Some(index) = self.indexes.get(newest) else { return false };
+        let index = index.get_or_init(|| empty(newest));
+        let Probed::Free(place) = self.probe(index, hash, &name) else { return false };
+        if !self.entries.set(at, Entry { name, head: Pair::default() }) {
+            return false;
+        }
         // At most half full.
-        if len + 1 > size / 2 && newest + 1 < GENERATIONS {
+        if len + 1 > index.len() as u64 / 2 && newest + 1 < GENERATIONS {
             self.grow(newest + 1, number);
-        } else if let Some(slot) = self.indexes.get(newest) {
-            insert(slot.get_or_init(|| empty(newest)), hash, number);
+        } else if let Some(place) = index.get(place) {
+            // Release: whoever sees the number sees the entry.
+            place.store(hash & !NUMBER | number.get(), Ordering::Release);
         }
         // Last: whoever counts a stream can find it.
         self.len.store(len + 1, Ordering::Release);
         true
+    }
+
+    fn index(&self) -> Option<&[AtomicU64]> {
+        Some(self.indexes.get(self.newest.load(Ordering::Acquire))?.get()?)
+    }
+
+    /// Looks a name up in an index, which is never full.
+    #[inline]
+    fn probe(&self, index: &[AtomicU64], hash: u64, name: &StreamKey) -> Probed {
+        let mask = index.len() - 1;
+        let mut place = hash as usize & mask;
+        loop {
+            let found = index.get(place).map_or(0, |place| place.load(Ordering::Acquire));
+            if found == 0 {
+                return Probed::Free(place);
+            }
+            let number = StreamNumber::new(found & NUMBER);
+            if found >> NUMBER_BITS == hash >> NUMBER_BITS && self.name(number) == Some(name) {
+                return Probed::There(number);
+            }
+            place = (place + 1) & mask;
+        }
     }
 
     fn grow(&self, generation: usize, last: StreamNumber) {

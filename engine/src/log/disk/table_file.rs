@@ -17,7 +17,10 @@ pub(crate) fn read_table(directory: &Directory, id: SegmentId) -> io::Result<Opt
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
+    // Where that cannot be had, reading says so.
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(0);
     let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).unwrap_or(());
     file.read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }

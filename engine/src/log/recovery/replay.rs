@@ -30,6 +30,9 @@ impl Head {
     }
 }
 
+/// Streams of a catalog that are added together.
+const AT_ONCE: usize = 64;
+
 /// What the frames so far amount to.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
@@ -47,15 +50,19 @@ impl Replay {
         let most = entries.size_hint().1.unwrap_or(0);
         self.streams = StreamTable::for_streams(most);
         self.heads.reserve(most);
-        for entry in entries {
-            let CatalogEntry { name, version, position, index } = entry?;
-            let number = StreamNumber::new(self.heads.len() as u64 + 1);
-            // A name that is there twice.
-            if !self.streams.add(number, name) {
+        let mut named = Vec::with_capacity(AT_ONCE);
+        let mut entries = entries.peekable();
+        while entries.peek().is_some() {
+            let first = StreamNumber::new(self.heads.len() as u64 + 1);
+            for entry in entries.by_ref().take(AT_ONCE) {
+                let CatalogEntry { name, version, position, index } = entry?;
+                named.push((name, version, position));
+                self.heads.push(Head { version, position, index });
+            }
+            // Or a name is there twice.
+            if !self.streams.add_all(first, &mut named) {
                 return Err(CatalogError::Reserved);
             }
-            self.streams.set_head(number, version, position);
-            self.heads.push(Head { version, position, index });
         }
         self.types_to_come = true;
         Ok(())
