@@ -7,7 +7,7 @@ use factlog_codec::BlockError;
 use factlog_codec::types::Scratch;
 
 use super::images::Images;
-use super::instances::{Archived, Kind};
+use super::kind::{Archived, Kind};
 use super::ordered::Ordered;
 use super::state::State;
 

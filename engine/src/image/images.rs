@@ -6,7 +6,8 @@ use factlog_codec::types::EventType;
 use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 
 use super::fold::refold;
-use super::instances::{Folded, Instances, Kind};
+use super::instances::{Folded, Instances};
+use super::kind::Kind;
 use super::snapshot::{Base, Records, SectionOf, Snapshot, find};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};

@@ -3,6 +3,7 @@
 //! - `state`: what is folded: [`State`] and its keys
 //! - `basis`: what somebody has read of it, to decide elsewhere
 //! - `instances`: the instances of one kind of state
+//! - `kind`: what every kind can do, whatever its type is
 //! - `images`: all kinds together, and which events go to which instance
 //! - `fold`: from the log to the images
 //! - `ordered`: the instances of a kind in the order of their keys
@@ -21,6 +22,7 @@ mod hash;
 mod history;
 mod images;
 mod instances;
+mod kind;
 mod ordered;
 mod patch;
 mod replica;

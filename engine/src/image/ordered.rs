@@ -8,7 +8,8 @@ use std::vec::IntoIter;
 use factlog_codec::types::Scratch;
 use factlog_codec::{BlockError, Key, SnapshotEntry, StreamVersion};
 
-use super::instances::{Archived, Instances, Kind};
+use super::instances::Instances;
+use super::kind::{Archived, Kind};
 use super::snapshot::Base;
 use super::state::{InstanceKey, State};
 

@@ -8,7 +8,7 @@ use super::change::{Change, Patch};
 use super::compare::{compare, descend};
 use super::states::{DiffError, Shown};
 use crate::image::images::Images;
-use crate::image::instances::{Archived, Kind};
+use crate::image::kind::{Archived, Kind};
 use crate::image::ordered::{One, Ordered};
 
 /// Whether an instance is in an image.
