@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use factlog_bench::{Bench, CopyLoop, TradeExecuted};
 
 fn appending(c: &mut Criterion) {
@@ -48,8 +51,36 @@ fn appending(c: &mut Criterion) {
                 });
             });
         }
+        checked(&mut group, size);
         group.finish();
     }
+}
+
+/// As many bytes as 64 events take with their headers, copied and checksummed: what is left to do
+/// where nothing is to be done but that.
+fn checked(group: &mut BenchmarkGroup<'_, WallTime>, size: usize) {
+    const BATCH: u64 = 64;
+    const HEADER: usize = 48;
+    let record = vec![0xA5_u8; 16 + size];
+    let frame = HEADER + BATCH as usize * record.len();
+    group.throughput(Throughput::Elements(BATCH));
+    group.bench_function(BenchmarkId::new("copy, headers and checksum", BATCH), |bencher| {
+        let mut target = CopyLoop::new();
+        bencher.iter_custom(|calls| {
+            let (mut left, mut took) = (calls, Duration::ZERO);
+            while left > 0 {
+                if target.room(frame) == 0 {
+                    target = CopyLoop::new();
+                }
+                let now = left.min(target.room(frame));
+                let began = Instant::now();
+                target.copy_checked(&record, BATCH, HEADER, now);
+                took += began.elapsed();
+                left -= now;
+            }
+            took
+        });
+    });
 }
 
 fn typed(c: &mut Criterion) {
