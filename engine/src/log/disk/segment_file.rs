@@ -15,8 +15,9 @@ use super::observe::DiskIo;
 /// Bytes of a new segment that are written between two syncs: so few that a sync of the log next
 /// door hardly waits for them.
 const PIECE: usize = 128 << 10;
-/// Copies of at least so many bytes stand in large pages.
-const LARGE: usize = 4 << 20;
+/// Copies of at least so many bytes stand in large pages, of the size below.
+const LARGE: usize = 1 << 20;
+const LARGE_PAGE: usize = 2 << 20;
 
 /// Makes a segment: real blocks, a header, a name, all durable.
 ///
@@ -88,11 +89,12 @@ fn fill(io: &DiskIo, file: &File, header: &SegmentHeader, written: bool) -> io::
 pub(crate) struct Space(Option<MmapMut>);
 
 impl Space {
-    /// Of `len` zero bytes.
+    /// Of at least `len` zero bytes.
     pub(super) fn new(len: usize) -> io::Result<Self> {
         if len == 0 {
             return Ok(Self(None));
         }
+        let len = if len >= LARGE { len.next_multiple_of(LARGE_PAGE) } else { len };
         let space = MmapMut::map_anon(len)?;
         #[cfg(target_os = "linux")]
         if len >= LARGE {
