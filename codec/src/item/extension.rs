@@ -48,13 +48,8 @@ impl Link {
     }
 
     fn encode(self) -> [u8; 14] {
-        let mut out = [0; 14];
-        let rest = put(&mut out, &self.index.to_le_bytes());
-        let rest =
-            put(rest, self.version.get().to_le_bytes().first_chunk::<5>().unwrap_or(&[0; 5]));
-        let position = self.previous.raw() >> 4;
-        put(rest, position.to_le_bytes().first_chunk::<7>().unwrap_or(&[0; 7]));
-        out
+        let [_tag, _units, body @ ..] = self.extension();
+        body
     }
 
     #[inline]

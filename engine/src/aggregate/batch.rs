@@ -219,10 +219,12 @@ impl Batch<'_> {
                             self.transaction.end_submission(&point);
                             return failed(Failure::Panicked(said));
                         }
-                        Err(error) => error,
+                        Err(error) => {
+                            self.transaction.roll_back(&point);
+                            error
+                        }
                     },
                 };
-                self.transaction.roll_back(&point);
                 // Perhaps in the next frame, which is empty.
                 if matches!(error, AppendError::TooLarge { .. } | AppendError::TooManyEvents)
                     && self.transaction.bytes() > Transaction::EMPTY

@@ -123,7 +123,7 @@ impl SegmentReader {
     fn make_room(&mut self, offset: usize, kept: usize, room: usize) -> io::Result<()> {
         let at = if kept > 0 { offset - self.from } else { 0 };
         if self.space.len() < room {
-            // Twice as much, so that frames that grow do not make it anew each time.
+            // Room for what is kept and a chunk, as most often, or for one long frame.
             let mut larger = Space::new(room.max(2 * CHUNK))?;
             let held = self.space.bytes().get(at..at + kept).unwrap_or(&[]);
             larger.bytes_mut().get_mut(..kept).unwrap_or(&mut []).copy_from_slice(held);
