@@ -248,4 +248,27 @@ mod tests {
         assert_eq!(table.find(&StreamKey::new("account", 1_u64).unwrap()), None);
         assert_eq!(table.find(&StreamKey::new("other", 7_u64).unwrap()), None);
     }
+
+    /// Streams that are added together are found with their heads; a name that is there twice, among
+    /// them or from before, is not added.
+    #[test]
+    fn are_streams_that_are_added_together_found() {
+        let table = StreamTable::for_streams(10);
+        let name = |number: u64| StreamKey::new("account", number * 7).unwrap();
+        let stream = |number: u64| (name(number), StreamVersion::new(number), Position::ZERO);
+        for from in (1..=20_000).step_by(64) {
+            let mut streams = (from..from + 64).map(stream).collect();
+            assert!(table.add_all(StreamNumber::new(from), &mut streams) && streams.is_empty());
+        }
+        for number in 1..=table.len() {
+            assert_eq!(table.find(&name(number)), Some(StreamNumber::new(number)));
+            let head = table.head(StreamNumber::new(number));
+            assert_eq!(head, (StreamVersion::new(number), Position::ZERO));
+        }
+        let next = table.len() + 1;
+        assert!(!table.add_all(StreamNumber::new(next), &mut vec![stream(7)]));
+        assert!(!table.add_all(StreamNumber::new(next), &mut vec![stream(next), stream(next)]));
+        assert!(!table.add_all(StreamNumber::new(next), &mut vec![stream(next + 1)]));
+        assert_eq!(table.len(), next, "one of the two");
+    }
 }
