@@ -23,6 +23,8 @@ mod seen;
 pub mod stress;
 pub mod surgery;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use interrupt::{Interrupt, SealHeld};
 pub use scratch::{SCRATCH, in_memory, scratch};
 pub use seen::{Seen, read_all, read_from, small};
@@ -32,6 +34,12 @@ pub fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     })
+}
+
+/// A seed that is another each time, and short enough to be typed.
+pub fn seed_from_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs() % 1_000_000 * 1_000 + u64::from(now.subsec_millis())
 }
 
 /// A small generator of pseudo-random numbers (SplitMix64): the same numbers for the same seed.
@@ -44,13 +52,15 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed from `FACTLOG_SEED`, or from the clock; printed, so that a run can be repeated.
+    /// A seed from `FACTLOG_SEED`, of which `clock` makes a new one each time; else one that is
+    /// always the same for `what`, so that a commit passes or fails, and not now this, now that.
+    /// Printed, so that a run can be repeated.
     pub fn from_environment(what: &str) -> Self {
-        let given = std::env::var("FACTLOG_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |now| u64::from(now.subsec_nanos()) ^ now.as_secs() << 20)
-        });
+        let seed = match std::env::var("FACTLOG_SEED").as_deref() {
+            Ok("clock") => seed_from_clock(),
+            Ok(number) => number.parse().expect("FACTLOG_SEED is a number, or clock"),
+            Err(_) => digest(what.as_bytes()),
+        };
         println!("{what}: FACTLOG_SEED={seed}");
         Self(seed)
     }

@@ -32,8 +32,8 @@ fn main() {
 mod unix {
     use std::time::Instant;
 
-    use factlog_tests::Random;
     use factlog_tests::power_cut::{Asked, Lives, many};
+    use factlog_tests::seed_from_clock;
 
     struct Arguments {
         images: u64,
@@ -61,10 +61,7 @@ mod unix {
 
     pub(crate) fn run() -> Result<(), String> {
         let arguments = arguments()?;
-        let first = match arguments.seed {
-            Some(seed) => seed,
-            None => Random::from_environment("power cuts").next() >> 16,
-        };
+        let first = arguments.seed.unwrap_or_else(seed_from_clock);
         println!("seeds from {first}");
         let began = Instant::now();
         let asked = Asked {

@@ -1,10 +1,10 @@
 //! What the program `proof` is told.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Request;
 use super::promises::{PROMISES, Promise};
+use crate::seed_from_clock;
 
 /// How it is called.
 pub const USAGE: &str =
@@ -42,7 +42,7 @@ impl Arguments {
     /// They say nothing that is known.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let (mut only, mut json, mut plants, mut no_plants) = (Vec::new(), None, None, false);
-        let mut request = Request { seed: from_clock(), count: None, quick: false };
+        let mut request = Request { seed: seed_from_clock(), count: None, quick: false };
         let mut words = words.into_iter().peekable();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -80,12 +80,6 @@ impl Arguments {
         }
         Ok(Self { only, request, json, rows, plants })
     }
-}
-
-/// A seed that is short enough to be typed.
-fn from_clock() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs() % 1_000_000 * 1_000 + u64::from(now.subsec_millis())
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl<'a> EventRef<'a> {
         self.epoch
     }
 
-    /// Its type; `None` only for a log that somebody made up.
+    /// Its type; `None` only for a log that somebody made up, in a segment that opening could pass
+    /// over, and only until a type is declared under that number.
     #[inline]
     pub fn event_type(&self) -> Option<&'a LogType> {
         self.shared.types.get(self.header.type_number)
