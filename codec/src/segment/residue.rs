@@ -6,7 +6,11 @@ use crate::bytes::all_zero;
 use crate::checksum::SegmentKey;
 use crate::frame::{Frame, FrameHeader, FrameKind, GapBody};
 use crate::ids::{Epoch, Position, Sequence};
-use crate::layout::{ALIGN, FRAME_HEADER};
+use crate::layout::{ALIGN, FRAME_HEADER, PAGE};
+
+/// From one place where a frame may begin to the next.
+const STEP: u32 = ALIGN as u32;
+const PAGE_BYTES: u32 = PAGE as u32;
 
 /// What was found behind the first place without a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,36 +60,28 @@ pub fn find_residue(
         return Residue { zero: true, ..residue };
     }
     let mut budget = rest.len().saturating_mul(8);
-    let Some(mut offset) = from.checked_next_multiple_of(16) else { return residue };
+    let end = u32::try_from(rest.len()).ok().and_then(|len| from.checked_add(len));
+    let end = end.unwrap_or(u32::MAX);
     let at = |offset: u32| rest.get(usize::try_from(offset.checked_sub(from)?).ok()?..);
-    while let Some(rest) = at(offset) {
-        let Some(first) = rest.first_chunk::<FRAME_HEADER>() else { break };
-        let may_be = FrameHeader::may_be(first);
-        let header = may_be.then(|| FrameHeader::parse_within(key, offset, first, rest.len()).ok());
-        let step = match header.flatten() {
-            None => 0,
-            Some(header) => {
-                let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
-                let Some(left) = budget.checked_sub(cost) else {
-                    residue.exhausted = true;
-                    return residue;
-                };
-                budget = left;
-                match Frame::parse(key, offset, rest) {
-                    Ok(frame) if plausible.holds(&frame, key) => {
-                        // What a GAP says was lost may be more than a log of that length can hold.
-                        let next = next_after(&frame);
-                        plausible.sequence = plausible.sequence.max(next);
-                        residue.count(&frame, next);
-                        frame.header.span
-                    }
-                    _ => 0,
-                }
-            }
+    let mut next = from.checked_next_multiple_of(16);
+    while let Some((offset, here)) = next.and_then(|offset| Some((offset, at(offset)?))) {
+        let Some(header) = find_candidate(key, here, offset, end) else { break };
+        let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
+        let Some(left) = budget.checked_sub(cost) else {
+            residue.exhausted = true;
+            return residue;
         };
-        let step = step.max(u32::try_from(ALIGN).unwrap_or(16));
-        let Some(next) = offset.checked_add(step) else { break };
-        offset = next;
+        budget = left;
+        let frame = at(header.offset).and_then(|here| Frame::parse(key, header.offset, here).ok());
+        let frame = frame.filter(|frame| plausible.holds(frame, key));
+        let step = frame.map_or(STEP, |frame| {
+            // What a GAP says was lost may be more than a log of that length can hold.
+            let next = next_after(&frame);
+            plausible.sequence = plausible.sequence.max(next);
+            residue.count(&frame, next);
+            header.span.max(STEP)
+        });
+        next = header.offset.checked_add(step);
     }
     residue
 }
@@ -102,10 +98,10 @@ fn next_after(frame: &Frame<'_>) -> Sequence {
 /// The first place in `bytes`, which begin at `from`, where a frame may begin: the header's own
 /// check holds, and its lengths stay below `end`. Whether the frame verifies nobody knows yet.
 ///
-/// Looks at every 16th byte, as far as there are whole headers. It costs nothing but that,
-/// however the lengths lie, so that a segment can be looked through in pieces.
+/// Looks at every 16th byte, as far as there are whole headers, and passes over pages of zeros. It
+/// costs nothing but that, however the lengths lie, so that a segment can be looked through in
+/// pieces.
 pub fn find_candidate(key: SegmentKey, bytes: &[u8], from: u32, end: u32) -> Option<FrameHeader> {
-    let step = u32::try_from(ALIGN).unwrap_or(16);
     let mut offset = from;
     let mut rest = bytes;
     while let Some(first) = rest.first_chunk::<FRAME_HEADER>() {
@@ -115,10 +111,20 @@ pub fn find_candidate(key: SegmentKey, bytes: &[u8], from: u32, end: u32) -> Opt
         {
             return Some(header);
         }
+        // Each page is looked through once, wherever the next one begins that is not blank.
+        let step = if offset.is_multiple_of(PAGE_BYTES) { blank(rest).max(STEP) } else { STEP };
         offset = offset.checked_add(step)?;
-        rest = rest.get(ALIGN..)?;
+        rest = rest.get(usize::try_from(step).ok()?..)?;
     }
     None
+}
+
+/// Bytes at the start of `bytes` where no header begins, since whole pages of them are zero: up to
+/// the first one that reaches into what is behind.
+fn blank(bytes: &[u8]) -> u32 {
+    let pages = bytes.chunks_exact(PAGE).take_while(|page| all_zero(page)).count();
+    let beginnings = pages.saturating_mul(PAGE).saturating_sub(FRAME_HEADER - ALIGN);
+    u32::try_from(beginnings).unwrap_or(0)
 }
 
 impl Residue {

@@ -136,6 +136,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => (3_u32..4000).prop_map(|units| Piece::Lie { span: units * 16 }),
         1 => prop::collection::vec(any::<u8>(), 1..100).prop_map(Piece::Noise),
         1 => (1_usize..10).prop_map(|units| Piece::Zeros(units * 16)),
+        1 => (200_usize..900).prop_map(|units| Piece::Zeros(units * 16)),
     ]
 }
 

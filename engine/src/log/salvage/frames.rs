@@ -1,7 +1,7 @@
 //! The frames of one file that verify, past everything that does not.
 
-use factlog_codec::layout::{ALIGN, FIRST_FRAME, FRAME_HEADER, seal_offset};
-use factlog_codec::{Frame, FrameHeader, SegmentKey};
+use factlog_codec::layout::{ALIGN, FIRST_FRAME, PAGE, seal_offset};
+use factlog_codec::{Frame, SegmentKey, all_zero, find_candidate};
 
 /// Goes from frame to frame; where there is none, from place to place.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ impl<'a> Frames<'a> {
     /// Bytes behind the last frame up to the last one that is not zero.
     pub(super) fn rest(&self) -> u32 {
         let rest = self.bytes.get(self.offset as usize..).unwrap_or(&[]);
+        let blank = rest.rchunks_exact(PAGE).take_while(|page| all_zero(page)).count() * PAGE;
+        let rest = rest.get(..rest.len().saturating_sub(blank)).unwrap_or(&[]);
         let used = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         u32::try_from(used).unwrap_or(u32::MAX)
     }
@@ -52,28 +54,22 @@ impl<'a> Frames<'a> {
     pub(super) fn next_frame(&mut self) -> Option<(u32, Frame<'a>)> {
         let from = self.offset;
         let mut offset = from;
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         loop {
             let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
-            if rest.len() < FRAME_HEADER {
+            let header = find_candidate(self.key, rest, offset, end)?;
+            let here = self.bytes.get(usize::try_from(header.offset).ok()?..)?;
+            if let Ok(frame) = Frame::parse(self.key, header.offset, here) {
+                self.offset = frame.header.next_offset();
+                return Some((header.offset - from, frame));
+            }
+            let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
+            let Some(left) = self.budget.checked_sub(cost) else {
+                self.exhausted = true;
                 return None;
-            }
-            if let Ok(header) = FrameHeader::parse(self.key, offset, rest) {
-                match Frame::parse(self.key, offset, rest) {
-                    Ok(frame) => {
-                        self.offset = frame.header.next_offset();
-                        return Some((offset - from, frame));
-                    }
-                    Err(_) => {
-                        let cost = usize::try_from(header.span).unwrap_or(usize::MAX);
-                        let Some(left) = self.budget.checked_sub(cost) else {
-                            self.exhausted = true;
-                            return None;
-                        };
-                        self.budget = left;
-                    }
-                }
-            }
-            offset = offset.checked_add(u32::try_from(ALIGN).unwrap_or(16))?;
+            };
+            self.budget = left;
+            offset = header.offset.checked_add(u32::try_from(ALIGN).unwrap_or(16))?;
         }
     }
 }
