@@ -20,7 +20,7 @@ fn run() -> Result<bool, String> {
     let began = Instant::now();
     let seconds = || began.elapsed().as_secs();
     let models = Models::make("models")?;
-    let ran = models.run(&wanted, &[])?;
+    let ran = models.run(&wanted)?;
     ran.lines.iter().for_each(|line| println!("{line}"));
     if let Some(failure) = ran.failure {
         return Err(format!("{failure}\na model failed"));
