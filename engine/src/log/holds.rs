@@ -66,6 +66,10 @@ impl Holds {
 
     /// Holds everything from `position` on; `None` if retention has taken it.
     pub(crate) fn hold(&self, position: Position, next: Sequence) -> Option<HoldId> {
+        // Below every segment; in a slot it would say that there is nobody.
+        if position.raw() == FREE {
+            return None;
+        }
         let id = self.take(position, next);
         full_fence();
         if SegmentId::new(self.floor.load(Ordering::Relaxed)) > position.segment(self.bits) {
@@ -100,10 +104,10 @@ impl Holds {
         HoldId(index)
     }
 
-    /// The holder has gone on to `position`.
+    /// The holder has gone on to `position`. To nowhere nobody goes: that would give the slot away.
     #[inline]
     pub(crate) fn advance(&self, id: HoldId, position: Position, next: Sequence) {
-        if let Some(slot) = self.slots.get(id.0) {
+        if let Some(slot) = self.slots.get(id.0).filter(|_| position.raw() != FREE) {
             slot.next.store(next.get(), Ordering::Relaxed);
             // Release: what it read there it has read before.
             slot.position.store(position.raw(), Ordering::Release);
@@ -191,5 +195,20 @@ mod tests {
         assert_eq!(holds.held().holders, 1);
         holds.release(nine);
         assert_eq!(holds.held(), Held::default());
+    }
+
+    /// Position 0 is nobody's: who comes to it, or says so, keeps its slot and what it held.
+    #[test]
+    fn is_no_slot_given_away_by_going_nowhere() {
+        let holds = Holds::new(22, SegmentId::FIRST);
+        let one = holds.hold(at(1, 64), Sequence::new(1)).unwrap();
+        holds.advance(one, Position::ZERO, Sequence::new(9));
+        let oldest = Some((at(1, 64), Sequence::new(1)));
+        assert_eq!(holds.held(), Held { holders: 1, oldest });
+        assert!(holds.hold(Position::ZERO, Sequence::FIRST).is_none());
+        let other = holds.hold(at(2, 64), Sequence::new(2)).unwrap();
+        assert_ne!(one, other, "a slot for each");
+        holds.release(other);
+        assert_eq!(holds.raise(SegmentId::new(2)), Err(SegmentId::FIRST));
     }
 }

@@ -10,6 +10,7 @@
 #![cfg(unix)]
 
 mod crashes;
+mod holding;
 mod live;
 mod promises;
 mod refusals;

@@ -238,10 +238,10 @@ fn is_a_leader_that_was_replaced_not_followed_any_more() {
 
 /// A stream that says what it was told to, and forgets what it hears.
 #[derive(Debug)]
-struct Script(VecDeque<u8>);
+pub(super) struct Script(VecDeque<u8>);
 
 impl Script {
-    fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
+    pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
         Self(bytes.into_iter().collect())
     }
 }

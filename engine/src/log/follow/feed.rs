@@ -124,7 +124,10 @@ impl Feed {
                 return Err(FeedError::Acknowledged(position));
             }
             acknowledged = position;
-            source.hold.advance(position, next);
+            // One that has nothing is before the place from which on it is held.
+            if position >= source.begin {
+                source.hold.advance(position, next);
+            }
             let progress = FeedProgress { acknowledged, next, durable, durable_next };
             let end = match (told(progress), activity) {
                 (ControlFlow::Break(()), _) => Some(FollowEnd::Stopped),
@@ -209,7 +212,9 @@ struct Source {
     segment: Arc<Segment>,
     mapping: Arc<Mapping>,
     offset: u32,
+    /// Everything from `begin` on, and then from what is acknowledged on.
     hold: Hold,
+    begin: Position,
 }
 
 impl Source {
@@ -223,7 +228,7 @@ impl Source {
             None => return Err(ReadError::Missing(id)),
         };
         let mapping = shared.map(&segment)?;
-        Ok(Some(Self { shared: Arc::clone(shared), segment, mapping, offset, hold }))
+        Ok(Some(Self { shared: Arc::clone(shared), segment, mapping, offset, hold, begin }))
     }
 
     fn position(&self) -> Position {
