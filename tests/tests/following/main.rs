@@ -14,4 +14,5 @@ mod holding;
 mod live;
 mod promises;
 mod refusals;
+mod rotting;
 mod support;

@@ -24,7 +24,7 @@ fn follow(leader: &Writer, follower: &mut Follower) -> (Result<FollowEnd, Follow
 }
 
 /// Takes over all that is durable, and stops.
-fn take_all(leader: &mut Writer, follower: &mut Follower) {
+pub(super) fn take_all(leader: &mut Writer, follower: &mut Follower) {
     leader.sync().expect("durable");
     let last = leader.next_sequence().before();
     let (stream, feeding) = serve(&leader.log());

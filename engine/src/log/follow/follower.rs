@@ -205,13 +205,19 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]; [`OpenError::NoLog`] if nothing has ever come.
+    /// See [`OpenError`]; [`OpenError::NoLog`] if nothing has ever come. What is damaged here is not
+    /// opened, and never cut as if it had not been promised.
     pub fn promote(self, options: Options) -> Result<Writer, OpenError> {
         let root = self.ready.directory.root().to_path_buf();
-        if self.log().is_none() {
+        let Some(Opened { taking, .. }) = self.opened.as_ref().filter(|_| self.log().is_some())
+        else {
             return Err(OpenError::NoLog(root));
+        };
+        // What it has made durable nothing else bears witness to. What is behind is read, and written
+        // again. (A forked child is refused, since its parent has the lock.)
+        if !taking.shared.fork.is_child() {
+            taking.note().map_err(|source| IoError::new("write a manifest in", &root, source))?;
         }
-        // What was taken in is durable or is written again: opening reads all of it.
         drop(self);
         options.open(root)
     }
@@ -284,8 +290,13 @@ fn take_turn<S: Read + Write>(
             FollowMessage::Segment(page) => taking.begin_segment(page)?,
             FollowMessage::Bytes(position, bytes) => taking.take(position, bytes)?,
             FollowMessage::Turn(leader, leader_next) => {
+                let before = taking.durable();
                 taking.settle()?;
                 let (end, next) = taking.durable();
+                if (end, next) == before {
+                    // The leader has come to rest. If it cannot be noted now, then the next time.
+                    drop(taking.note());
+                }
                 // Only now: it is durable.
                 link.send(&FollowMessage::Ack(end, next)).map_err(FollowError::Link)?;
                 link.flush().map_err(FollowError::Link)?;
@@ -293,6 +304,7 @@ fn take_turn<S: Read + Write>(
             }
             FollowMessage::End(end) => {
                 taking.settle()?;
+                drop(taking.note());
                 *ended = Some(end);
                 return Ok(None);
             }

@@ -22,7 +22,7 @@ use crate::log::fault::{IoError, ItemFault};
 use crate::log::recovery::{Absorbing, Head, agrees};
 use crate::log::segment::Segment;
 use crate::log::shared::Shared;
-use crate::sync::Arc;
+use crate::sync::{Arc, PoisonError};
 
 /// Verified bytes are written at the latest when there are so many.
 const WRITE: usize = 1 << 20;
@@ -170,8 +170,13 @@ impl Taking {
                 StopReason::Frame(factlog_codec::FrameError::NoRoom),
             ));
         }
-        // Everything before it is durable before there is a successor.
+        // Everything before it is durable before there is a successor. No frame here bears witness to
+        // that, so the manifest does: damage below would pass for a torn tail.
         self.settle()?;
+        self.note().map_err(|source| {
+            let path = shared.directory.root();
+            FollowError::Manifest(IoError::new("write a manifest in", path, source))
+        })?;
         let path = shared.directory.segment(header.segment);
         let file = create_prepared(&shared.directory, &header, shared.written_first);
         let file = file.map_err(|source| {
@@ -386,6 +391,13 @@ impl Taking {
         frontier.notify();
         frontier.durable_waiters().notify();
         Ok(())
+    }
+
+    /// Notes in the manifest what is durable, if it does not say so yet.
+    pub(super) fn note(&self) -> io::Result<()> {
+        let (end, next) = self.durable();
+        let mut keeper = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.manifest().checkpoint < end { keeper.checkpoint(end, next) } else { Ok(()) }
     }
 
     /// What is durable here.

@@ -173,9 +173,10 @@ impl<'a> Gathering<'a> {
             let Some((open, header)) = &probe.open else { continue };
             durable = durable.max(self.witness(header, probe.id()));
             // A repair voids the checkpoint before it, which it could not change with one stroke,
-            // but not one that the same epoch has noted since.
+            // but not one that the same epoch has noted since; nor one of here, if it was elsewhere.
             self.found.repaired |= open.before.why == Succession::Repaired
                 && header.epoch == self.manifest.epoch
+                && header.epoch > self.manifest.taken_over
                 && probe
                     .gap
                     .is_none_or(|gap| self.manifest.checkpoint_sequence <= gap.last.after(1));
