@@ -221,7 +221,8 @@ impl Source {
     /// At a position; `None` if retention has dropped it.
     fn at(shared: &Arc<Shared>, begin: Position) -> Result<Option<Self>, ReadError> {
         let (id, offset) = (begin.segment(shared.bits), begin.offset(shared.bits));
-        let Some(hold) = Hold::take(shared, begin, shared.oldest()) else { return Ok(None) };
+        let oldest = shared.oldest();
+        let Some(hold) = Hold::take_settled(shared, begin, oldest) else { return Ok(None) };
         let segment = match shared.segments.get(id) {
             Some(segment) => segment,
             None if id < shared.segments.floor() => return Ok(None),
