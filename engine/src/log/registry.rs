@@ -12,6 +12,7 @@ use factlog_codec::{CursorName, CursorPlace, CursorSlot};
 use super::fault::CursorFault;
 use super::fork::ForkGuard;
 use super::holds::{HoldId, Holds};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Why no named cursor can be changed from here.
@@ -71,9 +72,13 @@ pub(crate) enum Known {
     Unusable(CursorFault),
 }
 
+/// That somebody has a cursor: no other time that anybody has one is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attachment(u64);
+
 #[derive(Debug)]
 struct Entry {
-    attached: bool,
+    attached: Option<Attachment>,
     /// What has not been processed is held, also while nobody has the cursor.
     hold: Option<HoldId>,
     known: Known,
@@ -92,12 +97,18 @@ enum Gate {
 pub(crate) struct Registry {
     gate: RwLock<Gate>,
     entries: Mutex<BTreeMap<CursorName, Entry>>,
+    /// How often cursors were attached.
+    attachments: AtomicU64,
 }
 
 impl Registry {
     /// Without cursors, for reading only.
     pub(crate) fn new() -> Self {
-        Self { gate: RwLock::new(Gate::ReadOnly), entries: Mutex::new(BTreeMap::new()) }
+        Self {
+            gate: RwLock::new(Gate::ReadOnly),
+            entries: Mutex::new(BTreeMap::new()),
+            attachments: AtomicU64::new(0),
+        }
     }
 
     /// From here on files may be written.
@@ -139,33 +150,40 @@ impl Registry {
 
     /// Adds what was found when the log was opened.
     pub(crate) fn add(&self, name: CursorName, known: Known, hold: Option<HoldId>) {
-        self.entries().insert(name, Entry { attached: false, hold, known });
+        self.entries().insert(name, Entry { attached: None, hold, known });
     }
 
     /// Takes the cursor for somebody, and gives what is known of it; `Ok(None)` if there is none
     /// of that name and it shall not be made.
-    pub(crate) fn attach(&self, name: &CursorName, make: bool) -> Result<Option<Known>, InUse> {
+    pub(crate) fn attach(
+        &self,
+        name: &CursorName,
+        make: bool,
+    ) -> Result<Option<(Attachment, Known)>, InUse> {
         let mut entries = self.entries();
+        let attachment = Attachment(self.attachments.fetch_add(1, Ordering::Relaxed));
         match entries.get_mut(name) {
-            Some(entry) if entry.attached => Err(InUse),
+            Some(entry) if entry.attached.is_some() => Err(InUse),
             Some(entry) => {
-                entry.attached = true;
-                Ok(Some(entry.known.clone()))
+                entry.attached = Some(attachment);
+                Ok(Some((attachment, entry.known.clone())))
             }
             None if make => {
-                let entry = Entry { attached: true, hold: None, known: Known::Fresh };
+                let entry = Entry { attached: Some(attachment), hold: None, known: Known::Fresh };
                 entries.insert(name.clone(), entry);
-                Ok(Some(Known::Fresh))
+                Ok(Some((attachment, Known::Fresh)))
             }
             None => Ok(None),
         }
     }
 
-    /// Gives it back. One that was never registered is forgotten.
-    pub(crate) fn detach(&self, name: &CursorName) {
+    /// Gives it back. One that was never registered is forgotten. Where it was forgotten meanwhile,
+    /// somebody else may have one of that name, which is left alone.
+    pub(crate) fn detach(&self, name: &CursorName, attachment: Attachment) {
         let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(name) else { return };
-        entry.attached = false;
+        let own = |entry: &&mut Entry| entry.attached == Some(attachment);
+        let Some(entry) = entries.get_mut(name).filter(own) else { return };
+        entry.attached = None;
         if matches!(entry.known, Known::Fresh) {
             entries.remove(name);
         }
@@ -210,7 +228,7 @@ impl Registry {
                 Known::Saved(_, slot) => Ok(slot.place),
                 Known::Unusable(fault) => Err(fault.clone()),
             };
-            Some(NamedPlace { name: name.clone(), place, attached: entry.attached })
+            Some(NamedPlace { name: name.clone(), place, attached: entry.attached.is_some() })
         });
         places.collect()
     }
@@ -219,3 +237,26 @@ impl Registry {
 /// Somebody has the cursor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InUse;
+
+#[cfg(test)]
+mod tests {
+    use factlog_codec::SegmentId;
+
+    use super::*;
+
+    /// Who has forgotten a cursor gives nothing back: by then somebody else may have one of that name.
+    #[test]
+    fn is_a_cursor_left_to_who_made_it_after_it_was_forgotten() {
+        let (registry, holds) = (Registry::new(), Holds::new(22, SegmentId::FIRST));
+        let name = CursorName::new("board").expect("a name");
+        let attach = || registry.attach(&name, true).map(|attached| attached.expect("made").0);
+        let one = attach().expect("nobody has it");
+        registry.remove(&name, &holds);
+        let other = attach().expect("nobody has it any more");
+        registry.detach(&name, one);
+        assert!(matches!(attach(), Err(InUse)), "one at a time");
+        registry.detach(&name, other);
+        let third = attach().expect("nobody has it");
+        assert!(third != one && third != other);
+    }
+}

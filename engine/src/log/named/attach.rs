@@ -135,8 +135,9 @@ impl Log {
         if shared.fork.is_child() {
             return Err(NotWriter::Forked.into());
         }
-        let known = shared.registry.attach(&name, make)?.ok_or(AttachError::Unknown)?;
-        Ok((Attached { log: self.clone(), name }, known))
+        let attached = shared.registry.attach(&name, make)?;
+        let (attachment, known) = attached.ok_or(AttachError::Unknown)?;
+        Ok((Attached { log: self.clone(), name, attachment }, known))
     }
 }
 

@@ -10,12 +10,14 @@ use crate::log::cursor::{Batch, Cursor, EventRef, Log, Readable, WaitStrategy, W
 use crate::log::disk::write_cursor;
 use crate::log::error::{ReadError, SyncError};
 use crate::log::fault::IoError;
+use crate::log::registry::Attachment;
 
 /// Whoever has a cursor; it is given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) log: Log,
     pub(super) name: CursorName,
+    pub(super) attachment: Attachment,
 }
 
 impl Drop for Attached {
@@ -23,7 +25,7 @@ impl Drop for Attached {
         let shared = self.log.shared();
         // In a forked child the registry may be locked for ever.
         if !shared.fork.is_child() {
-            shared.registry.detach(&self.name);
+            shared.registry.detach(&self.name, self.attachment);
         }
     }
 }
