@@ -37,8 +37,9 @@ use crate::sync::{Arc, PoisonError};
 /// they get an error that says what the oldest event is.)
 ///
 /// The newest [snapshot](crate::Snapshots) that can be read holds what follows it, and everything if
-/// it leaves out instances that are suspended. An [`Engine`](crate::Engine) holds what it needs to
-/// start again from any of the snapshots that it keeps, and everything as long as it has taken none.
+/// it leaves out instances that are suspended; while it cannot be told whether there is one, nothing
+/// is dropped. An [`Engine`](crate::Engine) holds what it needs to start again from any of the
+/// snapshots that it keeps, and everything as long as it has taken none.
 #[derive(Debug, Clone)]
 pub struct Retention {
     keep: Keep,
@@ -153,7 +154,8 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     let durable = shared.frontier.durable().segment(shared.bits);
     let mut target = retention.first_kept(shared).min(durable);
     if target > before
-        && let Some((position, next)) = needed(shared)
+        && let Some((position, next)) =
+            needed(shared).map_err(|error| RetainError::Io(Arc::new(error)))?
         && position.segment(shared.bits) < target
     {
         target = position.segment(shared.bits);

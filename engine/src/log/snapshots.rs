@@ -12,6 +12,7 @@ use super::disk::{
     SnapshotFile, list_snapshots, open_snapshot, remove_snapshot, remove_unfinished,
 };
 use super::error::ReadError;
+use super::fault::IoError;
 use super::map::StillFile;
 use super::named::{Standing, place_before, standing};
 use super::shared::Shared;
@@ -27,19 +28,9 @@ impl Log {
         Ok((place, ts))
     }
 
-    /// Whether the log still is the one in which somebody has come to `place`. A place in a log that
-    /// this one was forked from is one in this log, as far as that was taken.
+    /// Whether the log still is the one in which somebody has come to `place`: see [`standing_of`].
     pub(crate) fn standing(&self, place: &CursorPlace) -> Result<Standing, ReadError> {
-        let (shared, mut place) = (self.shared(), *place);
-        let taken = |ancestor: &Ancestor| {
-            ancestor.log == place.log
-                && place.position < ancestor.end
-                && place.sequence <= ancestor.last_sequence
-        };
-        if shared.lineage.iter().any(taken) {
-            place.log = shared.log;
-        }
-        standing(shared, &place)
+        standing_of(self.shared(), place)
     }
 
     /// The snapshots that are there, the newest first.
@@ -97,26 +88,73 @@ pub(crate) const LEFT_OUT_NAME: &str = "$left-out";
 /// What stands beside one whose beginning is gone anyway.
 pub(crate) const LOST: &[u8] = &[1];
 
-/// What the newest snapshot of this log that can be read still needs: where it begins, and the next
-/// event. A snapshot that leaves out instances which can be folded needs all that is left.
-pub(super) fn needed(shared: &Shared) -> Option<(Position, Sequence)> {
-    let listed = list_snapshots(&shared.directory).ok()?;
-    listed.into_iter().find_map(|sequence| needed_by(shared, sequence))
+/// Whether the log still is the one in which somebody has come to `place`. A place in a log that this
+/// one was forked from is one in this log, as far as that was taken.
+fn standing_of(shared: &Shared, place: &CursorPlace) -> Result<Standing, ReadError> {
+    let mut place = *place;
+    let taken = |ancestor: &Ancestor| {
+        ancestor.log == place.log
+            && place.position < ancestor.end
+            && place.sequence <= ancestor.last_sequence
+    };
+    if shared.lineage.iter().any(taken) {
+        place.log = shared.log;
+    }
+    standing(shared, &place)
 }
 
-fn needed_by(shared: &Shared, sequence: Sequence) -> Option<(Position, Sequence)> {
-    let (file, len) = open_snapshot(&shared.directory, sequence).ok()?;
-    let file = StillFile::map(&file, len).ok()?;
-    let bytes = file.bytes();
-    let header = SnapshotHeader::decode(bytes, bytes.len() as u64).ok()?;
-    let place = header.place;
-    let in_order = matches!(standing(shared, &place), Ok(Standing::InOrder));
-    if place.sequence != sequence || !in_order {
-        return None;
+/// What the newest snapshot of this log that is whole still needs: where it begins, and the next
+/// event. A snapshot that leaves out instances which can be folded needs all that is left.
+///
+/// One that is damaged, or of another log, needs nothing; of one that cannot be read now nobody knows.
+pub(super) fn needed(shared: &Shared) -> Result<Option<(Position, Sequence)>, IoError> {
+    let listed = list_snapshots(&shared.directory).map_err(|source| {
+        IoError::new("list the snapshots in", shared.directory.snapshots(), source)
+    })?;
+    for sequence in listed {
+        let opened = open_snapshot(&shared.directory, sequence);
+        let mapped = opened.and_then(|(file, len)| StillFile::map(&file, len));
+        let file = match mapped {
+            Ok(file) => file,
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => {
+                let path = shared.directory.snapshot(sequence);
+                return Err(IoError::new("read the snapshot", path, source));
+            }
+        };
+        let needed = needed_by(shared, sequence, &file).map_err(|error| {
+            let path = shared.directory.snapshot(sequence);
+            IoError::new("prove the place of the snapshot", path, io::Error::other(error))
+        })?;
+        if needed.is_some() {
+            return Ok(needed);
+        }
     }
-    let index = header.index(bytes).ok()?;
+    Ok(None)
+}
+
+/// `Ok(None)` if it is not whole, or not of this log.
+fn needed_by(
+    shared: &Shared,
+    sequence: Sequence,
+    file: &StillFile,
+) -> Result<Option<(Position, Sequence)>, ReadError> {
+    let bytes = file.bytes();
+    let Ok(header) = SnapshotHeader::decode(bytes, bytes.len() as u64) else { return Ok(None) };
+    let place = header.place;
+    let in_order = match standing_of(shared, &place) {
+        Ok(standing) => matches!(standing, Standing::InOrder),
+        Err(error @ ReadError::Io(_)) => return Err(error),
+        // The frame that would prove it is damaged: nobody begins with it.
+        Err(_) => false,
+    };
+    if place.sequence != sequence || !in_order {
+        return Ok(None);
+    }
+    let Ok(index) = header.index(bytes) else { return Ok(None) };
     for (number, section) in (0..).zip(Sections::new(index)) {
-        let section = section.ok()?;
+        let Ok(section) = section else { return Ok(None) };
         if section.name != LEFT_OUT_NAME {
             continue;
         }
@@ -129,8 +167,8 @@ fn needed_by(shared: &Shared, sequence: Sequence) -> Option<(Position, Sequence)
         };
         if section.blocks.iter().any(lacks) {
             let first = Position::new(shared.holds.floor(), FIRST_FRAME, shared.bits);
-            return Some((first, shared.oldest()));
+            return Ok(Some((first, shared.oldest())));
         }
     }
-    Some((place.position, place.next))
+    Ok(Some((place.position, place.next)))
 }

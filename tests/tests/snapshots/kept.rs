@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use factlog::{
-    Aggregate, CommandError, Context, Draft, Engine, Events, Expected, Failure, Meta, Retention,
-    Snapshots, State, StoredState, StreamKey, SuspensionCause,
+    Aggregate, CommandError, Context, Draft, Engine, Events, Expected, Failure, Fork, Meta,
+    RetainError, Retention, Snapshots, State, StoredState, StreamKey, SuspensionCause,
 };
 use factlog_tests::scratch;
 
@@ -213,4 +213,69 @@ fn fill_others(engine: &Engine, count: u64) {
         engine.call::<Tally>(4 + number % 9, Add { amount: 1 }).expect("accepted");
     }
     engine.log().wait_durable(engine.log().visible().0, std::time::Duration::MAX).expect("durable");
+}
+
+/// A fork has its origin's snapshots, and starts from them: a writer of it leaves what they need.
+#[test]
+fn is_nothing_dropped_that_a_restart_of_a_fork_needs() {
+    let (here, there) = (scratch(), scratch());
+    let (one, two) = (there.path().join("fork"), there.path().join("fork of it"));
+    let engine = start(here.path());
+    fill(&engine, 0..PART);
+    let taken = engine.snapshot().expect("taken").sequence;
+    fill(&engine, PART..2 * PART);
+    let expected = all(&engine);
+    Fork::of(engine.log()).create(&one).expect("a fork");
+    engine.close().expect("closes");
+    let fork = options().open(&one).expect("opens");
+    Fork::of(&fork.log()).create(&two).expect("a fork of the fork");
+    fork.close().expect("closes");
+    for directory in [&one, &two] {
+        let writer = options().open(directory).expect("opens");
+        let held = writer.retain(&Retention::keep_segments(1)).expect("retained");
+        assert!(held.dropped > 0 && held.oldest <= taken, "{held:?}");
+        assert_eq!(held.held, Some(taken.after(1)));
+        writer.close().expect("closes");
+        let engine = start(directory);
+        assert_eq!(engine.restart().snapshot, Some(taken), "{:?}", engine.restart());
+        assert_eq!(all(&engine), expected);
+        engine.close().expect("closes");
+    }
+}
+
+/// Of a snapshot that cannot be read now nobody knows what it needs.
+#[test]
+fn is_nothing_dropped_while_snapshots_cannot_be_read() {
+    let directory = scratch();
+    let engine = start(directory.path());
+    fill(&engine, 0..PART);
+    let taken = engine.snapshot().expect("taken").sequence;
+    fill(&engine, PART..2 * PART);
+    engine.close().expect("closes");
+    let folder = directory.path().join("snapshots");
+    let file = folder.join(format!("{:020}.img", taken.get()));
+    let writer = options().open(directory.path()).expect("opens");
+    let before = writer.log().stats().segments;
+    // As if it could not be opened, listed: by whoever these tests are run.
+    for path in [&file, &folder] {
+        let aside = directory.path().join("aside");
+        fs::rename(path, &aside).expect("moved");
+        if path == &file {
+            fs::create_dir(path).expect("something else");
+        } else {
+            fs::write(path, b"").expect("something else");
+        }
+        let refused = writer.retain(&Retention::keep_segments(1)).expect_err("nobody knows");
+        let RetainError::Io(error) = &refused else { panic!("{refused}") };
+        assert_eq!(error.path, *path, "{refused}");
+        assert_eq!(writer.log().stats().segments, before);
+        if path == &file {
+            fs::remove_dir(path).expect("gone");
+        } else {
+            fs::remove_file(path).expect("gone");
+        }
+        fs::rename(&aside, path).expect("moved back");
+    }
+    let held = writer.retain(&Retention::keep_segments(1)).expect("retained");
+    assert!(held.dropped > 0 && held.held == Some(taken.after(1)), "{held:?}");
 }
