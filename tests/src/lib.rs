@@ -55,6 +55,10 @@ impl Random {
     /// A seed from `FACTLOG_SEED`, of which `clock` makes a new one each time; else one that is
     /// always the same for `what`, so that a commit passes or fails, and not now this, now that.
     /// Printed, so that a run can be repeated.
+    ///
+    /// # Panics
+    ///
+    /// When it is neither a number nor `clock`.
     pub fn from_environment(what: &str) -> Self {
         let seed = match std::env::var("FACTLOG_SEED").as_deref() {
             Ok("clock") => seed_from_clock(),
