@@ -27,6 +27,12 @@ impl Remembered {
     /// Bytes before the reply: number, digest, first, version, time, events, outcome.
     const HEAD: usize = 48;
 
+    /// Whether it is what this says.
+    pub(super) fn is(&self, item: &CommandItem<'_>) -> bool {
+        (self.outcome, self.events, self.digest) == (item.outcome, item.events, item.digest)
+            && (self.first, self.version) == (item.first, item.version)
+    }
+
     /// In the form in which it stands in a snapshot, with its number.
     pub(super) fn encode(&self, number: u64) -> Vec<u8> {
         let Self { outcome, events, digest, first, version, reply, ts } = self;

@@ -79,6 +79,11 @@ impl Window {
         self.answers.find(hash).or_else(|| self.find_stored(hash))
     }
 
+    /// Whether this very answer is remembered.
+    fn knows(&self, item: &CommandItem<'_>) -> bool {
+        !item.key.is_empty() && self.find(item.key).is_some_and(|known| known.is(item))
+    }
+
     fn find_stored(&self, hash: u128) -> Option<Remembered> {
         let entry = self.base.as_ref()?.find(&hash.to_be_bytes()).ok()??;
         let (number, stored) = Remembered::decode(entry.value)?;
@@ -162,7 +167,10 @@ impl Beside for Window {
 
     fn see(&mut self, entry: &Entry<'_>) -> Result<(), ReadError> {
         let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
-        if let Some(item) = command {
+        // What has no events behind it may stand in the snapshot already: the log is read on from
+        // the event that the snapshot is as of.
+        let known = |item: &CommandItem<'_>| item.events == 0 && self.knows(item);
+        if let Some(item) = command.filter(|item| !known(item)) {
             self.remember(&item, entry.ts);
             self.keep();
         }

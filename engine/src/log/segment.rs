@@ -219,8 +219,14 @@ impl SegmentSet {
 
     /// The sequence that the log begins with: that of the first segment that has a frame.
     pub(crate) fn oldest(&self) -> Option<Sequence> {
+        self.beginning().1
+    }
+
+    /// The first segment, and the sequence that the log begins with: both of one moment.
+    pub(crate) fn beginning(&self) -> (Option<Arc<Segment>>, Option<Sequence>) {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.iter().find_map(|segment| Some(segment.index().first()?.sequence))
+        let oldest = segments.iter().find_map(|segment| Some(segment.index().first()?.sequence));
+        (segments.first().cloned(), oldest)
     }
 
     /// The number of the first segment: what is below has been dropped.

@@ -3,6 +3,7 @@
 mod faulty;
 mod kept;
 mod purse;
+mod refused;
 mod replicas;
 mod told;
 

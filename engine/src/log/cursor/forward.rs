@@ -99,36 +99,46 @@ impl Cursor {
     fn try_place(shared: &Arc<Shared>, start: Start) -> Result<Option<Self>, SeekError> {
         let (visible, next) = shared.frontier.visible_pair();
         let position = visible.position();
+        let oldest = || {
+            let (segment, oldest) = shared.segments.beginning();
+            (segment, FIRST_FRAME, oldest.unwrap_or(Sequence::FIRST))
+        };
         let (segment, offset, at, from) = match start {
             Start::Oldest => {
-                let oldest = shared.oldest();
-                (shared.segments.first(), None, oldest, oldest)
+                let (segment, offset, at) = oldest();
+                (segment, offset, at, at)
             }
             Start::End => {
                 let segment = shared.segments.get(position.segment(shared.bits));
-                (segment, Some(position.offset(shared.bits)), next, next)
+                (segment, position.offset(shared.bits), next, next)
             }
             Start::Sequence(wanted) => {
                 if wanted > next {
                     return Err(SeekError::BeyondEnd(next));
                 }
-                let found = shared.seek(visible, |sequence, _| sequence <= wanted)?;
-                match found {
-                    Some((segment, frame)) if wanted >= frame.sequence => {
-                        (Some(segment), Some(frame.offset), frame.sequence, wanted)
-                    }
-                    _ => return Err(SeekError::BeforeOldest(shared.oldest())),
+                // Behind all that comes before it: what has no events has the sequence of the next
+                // one, and may be commands that were refused.
+                let (segment, offset, at) =
+                    match shared.seek(visible, |sequence, _| sequence < wanted)? {
+                        Some((segment, frame)) if is_behind(wanted, &frame) => {
+                            (Some(segment), frame.next_offset(), wanted)
+                        }
+                        Some((segment, frame)) => (Some(segment), frame.offset, frame.sequence),
+                        None => oldest(),
+                    };
+                if at > wanted {
+                    return Err(SeekError::BeforeOldest(at));
                 }
+                (segment, offset, at, wanted)
             }
             Start::Time(wanted) => match shared.seek(visible, |_, ts| ts < wanted)? {
                 Some((segment, frame)) => {
                     // The last frame before that time: what is wanted comes behind it.
-                    let from = frame.next_sequence();
-                    (Some(segment), Some(frame.offset), frame.sequence, from)
+                    (Some(segment), frame.offset, frame.sequence, frame.next_sequence())
                 }
                 None => {
-                    let oldest = shared.oldest();
-                    (shared.segments.first(), None, oldest, oldest)
+                    let (segment, offset, at) = oldest();
+                    (segment, offset, at, at)
                 }
             },
         };
@@ -136,21 +146,14 @@ impl Cursor {
             ReadError::Missing(factlog_codec::Place::of(position, shared.bits).segment)
         })?;
         // Before the segment is looked at: from here on it stays.
-        let begin = segment.place(offset.unwrap_or(FIRST_FRAME)).position(shared.bits);
+        let begin = segment.place(offset).position(shared.bits);
         let Some(hold) = Hold::take(shared, begin, at) else { return Ok(None) };
         let mapping = shared.map(&segment)?;
         Ok(Some(Self {
             shared: Arc::clone(shared),
             segment,
             mapping,
-            place: Place {
-                offset: offset.unwrap_or(FIRST_FRAME),
-                body_read: 0,
-                item_at: 0,
-                current: None,
-                next: at,
-                from,
-            },
+            place: Place { offset, body_read: 0, item_at: 0, current: None, next: at, from },
             hold,
             durable: false,
             failed: None,
@@ -462,6 +465,11 @@ impl<'a> Iterator for Batch<'a> {
             }
         }
     }
+}
+
+/// Whether this event is the first one behind a frame. Of a GAP only the body says what that is.
+fn is_behind(wanted: Sequence, frame: &FrameHeader) -> bool {
+    frame.kind != FrameKind::Gap && frame.next_sequence() == wanted
 }
 
 impl Shared {

@@ -8,7 +8,8 @@ use factlog_codec::Sequence;
 pub enum Start {
     /// With the oldest event.
     Oldest,
-    /// With this event, which may be the next one to come.
+    /// With this event, which may be the next one to come. Commands without events that stand
+    /// directly before it come first.
     Sequence(Sequence),
     /// With the first event committed at or after this time, in nanoseconds since the Unix epoch.
     Time(u64),
