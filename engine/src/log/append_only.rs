@@ -22,10 +22,11 @@ impl<T> Default for AppendOnly<T> {
     }
 }
 
-/// Bucket and place in it.
+/// Bucket and place in it. An index comes from a file perhaps: the greatest ones are in a bucket that
+/// there never is.
 #[inline]
 fn locate(index: usize) -> (usize, usize) {
-    let shifted = index + (1 << FIRST_BITS);
+    let shifted = index.saturating_add(1 << FIRST_BITS);
     let top = shifted.ilog2();
     ((top - FIRST_BITS) as usize, shifted - (1 << top))
 }
@@ -61,5 +62,13 @@ mod tests {
             assert!(!list.set(index, 0), "set twice");
         }
         assert!((0..10_000).all(|index| list.get(index) == Some(&index)));
+    }
+
+    #[test]
+    fn is_there_nothing_at_an_index_beyond_all() {
+        let list = AppendOnly::default();
+        for index in (0..64).map(|less| usize::MAX - less).chain([1 << 53, 1 << 63]) {
+            assert!(list.get(index).is_none() && !list.set(index, ()), "{index}");
+        }
     }
 }
