@@ -216,6 +216,37 @@ fn does_a_reader_behind_the_floor_get_the_oldest_sequence() {
     assert!(seen > 0 && seen < version.get());
 }
 
+/// A cursor that began with whatever there was has read something: what is dropped before it comes to
+/// it, it says.
+#[test]
+fn is_nothing_passed_over_that_is_dropped_while_a_stream_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("opens");
+    fill(&mut writer, 1);
+    let log = writer.log();
+    let mut whole = log.stream(&account(12), StreamVersion::NONE);
+    while whole.next_event().expect("readable").is_some() {}
+    let at = whole.next_version();
+    // One that has not looked yet begins with what is left; one that found nothing left goes on there.
+    let mut fresh = log.stream(&account(12), StreamVersion::NONE);
+    let mut gone = log.stream(&account(5), StreamVersion::NONE);
+    fill(&mut writer, 4);
+    writer.retain(&Retention::keep_segments(1)).expect("dropped");
+    let error = whole.next_event().expect_err("what came behind what it has read is gone");
+    assert!(matches!(error, ReadError::BehindFloor(_)), "{error}");
+    let first = fresh.next_event().expect("readable").expect("something is left");
+    assert!(first.stream_version().expect("readable").is_some_and(|version| version > at));
+    assert!(gone.next_event().expect("readable").is_none());
+    let next = gone.next_version();
+    let meta = account(5);
+    let meta = Meta::new().stream(&meta, Expected::Any);
+    writer.append_with(&Late { number: 1 }, meta).expect("appended");
+    fill(&mut writer, 2);
+    writer.retain(&Retention::keep_segments(1)).expect("dropped");
+    let error = gone.next_event().expect_err("version {next} is gone");
+    assert!(matches!(error, ReadError::BehindFloor(_)), "{next}: {error}");
+}
+
 #[test]
 fn are_segments_in_the_archive_before_they_go() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -17,7 +17,7 @@ use super::stats::{EngineStats, Notes};
 use super::window::{IdempotencyWindow, Window};
 use crate::image::{
     Basis, Images, InstanceKey, IntoKey, Pen, ReplicaBuilder, ReplicaTaking, Settled,
-    SnapshotTaken, SnapshotTrouble, Snapshots, State, Suspension,
+    SnapshotTaken, SnapshotTrouble, Snapshots, State, Suspension, Telling,
 };
 use crate::log::{Draft, Handover, Log, Promise, Refuse, Stats};
 use crate::sync::{Arc, Mutex};
@@ -222,13 +222,13 @@ impl Client {
         if self.log.is_forked() {
             return Err(SnapshotTrouble::Forked);
         }
-        let told = Arc::new(Promise::new());
-        let asked = Asked::new(Arc::new(TakeSnapshot(Arc::clone(&told))));
+        let (outcome, told) = Telling::begin();
+        let asked = Asked::new(Arc::new(TakeSnapshot(told)));
         if let Err(refused) = self.queue.push_wait(asked, None) {
             refused.into_inner().disarm();
             return Err(SnapshotTrouble::Ended);
         }
-        told.wait()
+        outcome.wait()
     }
 
     /// Appends events that nobody decides: all of them, or none. They are folded like all others.

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use factlog_codec::{ExtensionError, Sequence};
+use factlog_codec::{ExtensionError, Sequence, StreamVersion};
 
 use super::batch::{Verdict, With};
 use super::decide::Aggregate;
@@ -12,7 +12,7 @@ use super::receipt::{CommandError, Failure};
 use super::slot::Fate;
 use super::stats::{EngineStats, Notes};
 use super::thread::{Core, WARM};
-use crate::image::{IntoKey, Restart, State, Suspension, Unseen};
+use crate::image::{IntoKey, Restart, State, Suspension, SuspensionCause, Unseen};
 use crate::log::{EventRef, Log, RetainError, Retained, Retention, SyncError};
 
 /// A command for an instance, with what it has beside itself.
@@ -142,7 +142,9 @@ impl LocalEngine {
     ///
     /// # Panics
     ///
-    /// When the engine does not hold this aggregate; or what `answer` panics with.
+    /// When the engine does not hold this aggregate; or what `commands` or `answer` panics with, or
+    /// archiving an event or a reply: then nothing of the frame in the making is in the log, or in the
+    /// state.
     pub fn call_all<A: Aggregate>(
         &mut self,
         commands: impl IntoIterator<Item = LocalCommand<A>>,
@@ -187,7 +189,8 @@ impl LocalEngine {
     ///
     /// # Errors
     ///
-    /// The instance is suspended: why.
+    /// The instance is suspended: why; or all are, since the log could not be read when they had to be
+    /// folded anew.
     ///
     /// # Panics
     ///
@@ -198,6 +201,11 @@ impl LocalEngine {
         look: impl FnOnce(&S) -> T,
     ) -> Result<T, Suspension> {
         let (kind, key) = (self.kind::<S>(), key.into_key());
+        if let Some(why) = &self.core.lost {
+            let cause = SuspensionCause::Unread(why.clone());
+            let (sequence, version) = (self.core.images.next, StreamVersion::NONE);
+            return Err(Suspension { sequence, version, cause });
+        }
         self.core.images.ready::<S>(kind, &key);
         let found = self.core.images.get::<S>(kind).map(|all| all.look(&key));
         match found {

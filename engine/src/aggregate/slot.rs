@@ -11,7 +11,7 @@ use super::batch::{Attempt, Batch, Verdict, With};
 use super::decide::Aggregate;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure};
-use crate::image::{Images, Settled, SnapshotTaken, SnapshotTrouble, State, Told, Unseen};
+use crate::image::{Images, Settled, SnapshotTaken, SnapshotTrouble, State, Telling, Told, Unseen};
 use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -329,7 +329,7 @@ impl Request for TakenElsewhere {
 
     fn wish(&self) -> Wish {
         // Whoever has asked the replica is told by the replica.
-        let told = (!self.by_itself).then(|| Arc::new(Promise::new()));
+        let told = (!self.by_itself).then(|| Telling::begin().1);
         let Self { event, place, written, .. } = self;
         let (event, place, written) = (*event, *place, written.clone());
         Wish::Settled(Box::new(Settled { event, place, written, told }))

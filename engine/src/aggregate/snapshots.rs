@@ -2,6 +2,7 @@
 //! the log, and who is told.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_codec::{CursorPlace, Sequence, SnapshotBody};
 
@@ -31,8 +32,8 @@ impl Keeper {
         let Settled { event, place, written, told } = settled;
         if let Ok(SnapshotTaken { sequence, bytes, left_out, .. }) = &written {
             let mark = SnapshotBody { sequence: *sequence, len: *bytes };
-            // Nothing depends on it.
-            drop(writer.mark_snapshot(mark));
+            // Nothing depends on it; and the clock is the user's.
+            drop(catch_unwind(AssertUnwindSafe(|| writer.mark_snapshot(mark))));
             if *left_out == 0
                 && let Some(place) = place
             {
@@ -57,7 +58,8 @@ impl Keeper {
             (None, Err(trouble)) => {
                 let fact = SnapshotFailed { event: event.get(), cause: trouble.to_string() };
                 // What the log cannot store stands in the statistics.
-                if writer.append(&fact).is_ok() {
+                let append = AssertUnwindSafe(|| writer.append(&fact).is_ok());
+                if catch_unwind(append).unwrap_or(false) {
                     images.next = writer.next_sequence();
                 }
             }

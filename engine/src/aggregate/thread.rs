@@ -2,7 +2,7 @@
 //! answers.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 use factlog_codec::Sequence;
@@ -121,9 +121,10 @@ impl Core {
     /// What is to be done for snapshots between two frames.
     #[inline]
     fn snapshots(&mut self, since: Option<Instant>) {
-        let Self { writer, images, window, taker, keeper, .. } = self;
+        let Self { writer, images, window, taker, keeper, lost, .. } = self;
         if taker.is_idle() {
-            if taker.is_due(images.next) {
+            // Of a state that is not that of the log there is no snapshot.
+            if taker.is_due(images.next) && lost.is_none() {
                 self.begin_snapshot(None);
             }
             return;
@@ -160,17 +161,24 @@ impl Core {
                 return None;
             }
         };
-        let (mut left, mut next) = (None, Some(next));
+        let (mut left, mut next, mut panicked) = (None, Some(next), None);
         while let Some(one) = next.take() {
             let waits = |request: &dyn Request| {
                 !matches!(request.wish(), Wish::Decide) || (request.alone() && !asked.is_empty())
             };
             let done = |request: &dyn Request| !waits(request) && request.run(&mut batch);
-            if !one.request().is_some_and(done) {
-                left = Some(one);
-                break;
+            match catch_unwind(AssertUnwindSafe(|| one.request().is_some_and(done))) {
+                Ok(true) => asked.push(one),
+                Ok(false) => {
+                    left = Some(one);
+                    break;
+                }
+                Err(panic) => {
+                    asked.push(one);
+                    panicked = Some(message(&*panic));
+                    break;
+                }
             }
-            asked.push(one);
             let enough = batch.transaction.bytes() >= ENOUGH_BYTES
                 || asked.len() >= ENOUGH
                 || !batch.spoiled.is_empty()
@@ -181,8 +189,17 @@ impl Core {
         }
         // Whoever waits for room can go on while the frame is being closed.
         queue.made_room();
-        let committed = Committed::of(batch);
-        let fate = self.settle(committed);
+        let fate = match panicked {
+            None => {
+                let committed = Committed::of(batch);
+                self.settle(committed)
+            }
+            Some(said) => {
+                drop(batch);
+                self.start_over();
+                Fate::Panicked(said)
+            }
+        };
         asked.drain(..).for_each(|asked| asked.answer(&fate));
         left
     }
@@ -201,26 +218,37 @@ impl Core {
             Err(fate) => return fate,
         };
         batch.warm::<A>(kind, waiting.iter().map(|one| &one.key));
-        loop {
-            if waiting.is_empty() {
-                waiting.extend(more.take(WARM));
-                batch.warm::<A>(kind, waiting.iter().map(|one| &one.key));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                if waiting.is_empty() {
+                    waiting.extend(more.take(WARM));
+                    batch.warm::<A>(kind, waiting.iter().map(|one| &one.key));
+                }
+                let Some(one) = waiting.front() else { break };
+                match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
+                    Attempt::Later => break,
+                    Attempt::Done(verdict) => decided.push(verdict),
+                }
+                waiting.pop_front();
+                if batch.transaction.bytes() >= ENOUGH_BYTES
+                    || decided.len() >= ENOUGH
+                    || !batch.spoiled.is_empty()
+                {
+                    break;
+                }
             }
-            let Some(one) = waiting.front() else { break };
-            match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
-                Attempt::Later => break,
-                Attempt::Done(verdict) => decided.push(verdict),
-            }
-            waiting.pop_front();
-            if batch.transaction.bytes() >= ENOUGH_BYTES
-                || decided.len() >= ENOUGH
-                || !batch.spoiled.is_empty()
-            {
-                break;
-            }
-        }
-        let committed = Committed::of(batch);
-        self.settle(committed)
+        }));
+        let committed = ran.map(|()| Committed::of(batch));
+        self.settle_or_resume(committed)
+    }
+
+    /// As [`Core::settle`]. What a panic has left goes with its frame; then it goes on.
+    #[inline]
+    fn settle_or_resume(&mut self, committed: std::thread::Result<Committed>) -> Fate {
+        committed.map(|committed| self.settle(committed)).unwrap_or_else(|panic| {
+            self.start_over();
+            resume_unwind(panic)
+        })
     }
 
     /// A frame of one command.
@@ -233,13 +261,17 @@ impl Core {
             Ok(batch) => batch,
             Err(fate) => return fate.settle::<A>(None),
         };
-        let decided = match batch.run::<A>(kind, &one.key, &one.command, &one.with, None) {
-            Attempt::Done(verdict) => Some(verdict),
-            // Not in a frame that has nothing else.
-            Attempt::Later => None,
-        };
-        let committed = Committed::of(batch);
-        self.settle(committed).settle::<A>(decided)
+        let run = || batch.run::<A>(kind, &one.key, &one.command, &one.with, None);
+        let mut decided = None;
+        let committed = catch_unwind(AssertUnwindSafe(run)).map(|attempt| {
+            decided = match attempt {
+                Attempt::Done(verdict) => Some(verdict),
+                // Not in a frame that has nothing else.
+                Attempt::Later => None,
+            };
+            Committed::of(batch)
+        });
+        self.settle_or_resume(committed).settle::<A>(decided)
     }
 
     /// An empty frame, with room for the largest transaction.
@@ -273,7 +305,9 @@ impl Core {
                 if raw {
                     self.catch_up();
                 }
-                self.images.next = next;
+                if self.lost.is_none() {
+                    self.images.next = next;
+                }
                 self.publish()
             }
             Ok(Err(error)) => {
@@ -318,8 +352,14 @@ impl Core {
     /// Folds what is visible and not folded yet. Nothing is decided on a state that is not that of the
     /// log.
     fn catch_up(&mut self) {
-        if let Err(error) = catch_up(&mut self.images, &self.log, |_| Ok(())) {
-            self.lost = Some(error.to_string());
-        }
+        // The default of a state is the user's code.
+        let folding = AssertUnwindSafe(|| catch_up(&mut self.images, &self.log, |_| Ok(())));
+        let why = match catch_unwind(folding) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => message(&*panic),
+        };
+        self.lost = Some(why);
+        self.taker.give_up(&mut self.images);
     }
 }

@@ -50,7 +50,7 @@ pub use snapshot::{
 };
 pub use state::{InstanceKey, IntoKey, State};
 pub use suspension::{Suspension, SuspensionCause};
-pub(crate) use taker::{Beside, Pen, Settled, Taker, Told};
+pub(crate) use taker::{Beside, Pen, Settled, Taker, Telling, Told};
 pub use trail::{
     Drift, NoStateTrail, StateTrail, StateTrailBuilder, TrailError, first_drift, instances_of,
 };

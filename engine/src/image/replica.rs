@@ -1,6 +1,7 @@
 //! An image on a thread of its own, which follows the log.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,9 @@ use super::snapshot::{
 };
 use super::state::{InstanceKey, State};
 use super::suspension::Suspension;
-use super::taker::{Beside, Pen, Settled, Taker, Told};
+use super::taker::{Beside, Pen, Settled, Taker, Telling, Told};
 use crate::log::{
-    Cursor, IoError, Log, Promise, ReadError, SeekError, Start, WaitStrategy, Waited,
+    Cursor, IoError, Log, ReadError, SeekError, Start, WaitStrategy, Waited, message,
 };
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, wait_until};
@@ -248,7 +249,7 @@ impl Replica {
         if !self.takes {
             return Err(SnapshotTrouble::NoKeys);
         }
-        let told = Arc::new(Promise::new());
+        let (outcome, told) = Telling::begin();
         {
             let progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
             if progress.stopped.is_some() {
@@ -258,9 +259,9 @@ impl Replica {
             if wanted.is_some() {
                 return Err(SnapshotTrouble::Busy);
             }
-            *wanted = Some(Arc::clone(&told));
+            *wanted = Some(told);
         }
-        told.wait()
+        outcome.wait()
     }
 
     /// The sequence of the last event that it has folded.
@@ -392,7 +393,26 @@ struct Follower {
 
 impl Follower {
     fn run(mut self) {
-        let stopped = loop {
+        // It is the user's code that archives a state.
+        let follow = AssertUnwindSafe(|| self.follow());
+        let stopped = catch_unwind(follow).unwrap_or_else(|panic| message(&*panic));
+        if let Some(Snapping { mut taker, .. }) = self.snapshots {
+            let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
+            taker.end(&mut held.images);
+        }
+        let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.stopped = Some(stopped);
+        let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = wanted.take() {
+            told.leave(Err(SnapshotTrouble::Ended));
+        }
+        drop((wanted, progress));
+        self.inside.came.notify_all();
+    }
+
+    /// Folds what comes, and takes snapshots, until it ends; why it does.
+    fn follow(&mut self) -> String {
+        loop {
             if self.inside.end.load(Ordering::Acquire) {
                 break "it was dropped".to_owned();
             }
@@ -414,19 +434,7 @@ impl Follower {
                     Err(error) => break error.to_string(),
                 }
             }
-        };
-        if let Some(Snapping { mut taker, .. }) = self.snapshots {
-            let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
-            taker.end(&mut held.images);
         }
-        let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.stopped = Some(stopped);
-        let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = wanted.take() {
-            told.leave(Err(SnapshotTrouble::Ended));
-        }
-        drop((wanted, progress));
-        self.inside.came.notify_all();
     }
 
     /// What is to be done for snapshots, between frames; whether there is more at once.

@@ -15,8 +15,35 @@ use crate::log::{Entry, IoError, Log, Promise, ReadError};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, mpsc};
 
-/// What becomes of a snapshot.
-pub(crate) type Told = Arc<Promise<Result<SnapshotTaken, SnapshotTrouble>>>;
+/// What becomes of a snapshot: for whoever waits for it.
+pub(crate) type Outcome = Arc<Promise<Result<SnapshotTaken, SnapshotTrouble>>>;
+
+/// Who says what becomes of a snapshot. If nobody who could is left, it has ended.
+pub(crate) type Told = Arc<Telling>;
+
+/// Leaves what becomes of a snapshot for whoever waits for it.
+#[derive(Debug)]
+pub(crate) struct Telling(Outcome);
+
+impl Telling {
+    /// For who waits, and for who says it.
+    pub(crate) fn begin() -> (Outcome, Told) {
+        let outcome = Arc::new(Promise::new());
+        let told = Arc::new(Self(Arc::clone(&outcome)));
+        (outcome, told)
+    }
+
+    /// Says it. Only the first one counts.
+    pub(crate) fn leave(&self, written: Result<SnapshotTaken, SnapshotTrouble>) {
+        self.0.leave(written);
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.leave(Err(SnapshotTrouble::Ended));
+    }
+}
 
 /// What a snapshot has beside the instances: a section that is filled in slices as well.
 pub(crate) trait Beside: Send + Sync {

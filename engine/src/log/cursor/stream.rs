@@ -146,6 +146,8 @@ impl StreamCursor {
         match self.finder.find(spot) {
             Ok(found) => {
                 self.next = spot.version.next();
+                // From here on nothing is left out that it has not said.
+                self.from_oldest = false;
                 Ok(Some(found.event))
             }
             Err(error) => {
@@ -163,6 +165,7 @@ impl StreamCursor {
                 // Nothing of it is left.
                 Some(head) if self.from_oldest && !self.finder.is_kept(head) => {
                     self.next = head.version.next();
+                    self.from_oldest = false;
                     return Ok(());
                 }
                 Some(head) if head.version >= self.next => head,
