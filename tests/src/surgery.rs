@@ -118,8 +118,11 @@ pub fn copy_directory(from: &Path, to: &Path) {
         if path.is_dir() {
             copy_directory(&path, &target);
         } else if let Err(error) = fs::copy(&path, &target) {
-            // A segment that was being prepared has its real name by now, or is of no meaning.
-            let passing = path.extension().is_some_and(|extension| extension == "tmp");
+            // What was being prepared has its real name by now; a table that is not needed any more
+            // was removed.
+            let passing = path.extension().is_some_and(|extension| {
+                ["tmp", "streams", "idx"].iter().any(|passing| extension == *passing)
+            });
             assert!(passing && error.kind() == ErrorKind::NotFound, "{}: {error}", path.display());
         }
     }

@@ -38,7 +38,8 @@ pub enum StopReason {
         /// The one that stands there.
         found: Sequence,
     },
-    /// The frame is from an older epoch than the one before it.
+    /// The frame is from an older epoch than the one before it; or from a later one, and does not
+    /// begin it; or begins one that is no later one.
     Epoch {
         /// The epoch of the frame before.
         before: Epoch,
@@ -213,7 +214,13 @@ impl WalkState {
         {
             return Err(StopReason::Sequence { expected, found: header.sequence });
         }
-        if header.epoch < state.epoch {
+        // A later epoch begins with a frame that says so, and which history it is.
+        let goes_on = match header.kind {
+            FrameKind::SegOpen => header.epoch >= state.epoch,
+            FrameKind::Epoch => header.epoch > state.epoch,
+            _ => header.epoch == state.epoch,
+        };
+        if !goes_on {
             return Err(StopReason::Epoch { before: state.epoch, found: header.epoch });
         }
         if header.ts <= state.ts {

@@ -79,14 +79,20 @@ fn is_each_reason_given_for_its_frame() {
         expected: Sequence::new(expected),
         found: Sequence::new(found),
     };
-    let epoch = StopReason::Epoch { before: Epoch::new(1), found: Epoch::new(0) };
+    let epoch = |found| StopReason::Epoch { before: Epoch::new(1), found: Epoch::new(found) };
+    let begins = |body: &[u8]| {
+        second(Fields { kind: 3, ts: 11, epoch: 2, ..Fields::data(body.len()) }, body)
+    };
     let expected = [
         (stop(&Segment::new()).reason, StopReason::Frame(FrameError::NoRoom)),
         (second(Fields { kind: 9, ..next }, &[]), StopReason::Frame(FrameError::Kind(9))),
         (second(Fields { sequence: 2, ..next }, &[]), sequence(1, 2)),
         (second(Fields { sequence: 0, ..next }, &[]), sequence(1, 0)),
         (first(Fields { kind: 2, sequence: 7, ..next }), sequence(1, 7)),
-        (second(Fields { epoch: 0, ..next }, &[]), epoch),
+        (second(Fields { epoch: 0, ..next }, &[]), epoch(0)),
+        (second(Fields { epoch: 2, ..next }, &[]), epoch(2)),
+        (second(Fields { epoch: 2, kind: 6, ..next }, &[]), epoch(2)),
+        (with(3, &[1; 32]), epoch(1)),
         (second(Fields { ts: 10, ..next }, &[]), StopReason::Time { before: 10, found: 10 }),
         (second(Fields { ts: 0, ..next }, &[]), StopReason::Time { before: 10, found: 0 }),
         (first(Fields { kind: 2, ts: 0, ..next }), StopReason::Time { before: 0, found: 0 }),
@@ -94,8 +100,8 @@ fn is_each_reason_given_for_its_frame() {
         (second(Fields { kind: 2, ..next }, &[]), StopReason::SegOpen),
         (with(6, &gap[..15]), StopReason::Body(FrameKind::Gap)),
         (with(6, &other_gap), StopReason::Body(FrameKind::Gap)),
-        (with(3, &[0; 31]), StopReason::Body(FrameKind::Epoch)),
-        (with(3, &[1; 32]), StopReason::Body(FrameKind::Epoch)),
+        (begins(&[0; 31]), StopReason::Body(FrameKind::Epoch)),
+        (begins(&[1; 32]), StopReason::Body(FrameKind::Epoch)),
         (first(Fields { kind: 2, count: 1, ..next }), StopReason::Count(FrameKind::SegOpen)),
         (second(Fields { kind: 5, count: 1, ..next }, &[]), StopReason::Count(FrameKind::Pad)),
         (second(Fields { kind: 6, count: 9, ..next }, &[]), StopReason::Count(FrameKind::Gap)),
@@ -145,8 +151,13 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![4 => Just(1_u8), 2 => 3_u8..7];
-    (kind, 0_u16..300, 1_u64..1000, 0_u32..3, 0_usize..90)
-        .prop_map(|(kind, count, later, epochs, pad)| Step { kind, count, later, epochs, pad })
+    (kind, 0_u16..300, 1_u64..1000, 0_u32..3, 0_usize..90).prop_map(
+        |(kind, count, later, epochs, pad)| {
+            // An EPOCH begins one, and nothing else does.
+            let epochs = if kind == 3 { 1 + epochs } else { 0 };
+            Step { kind, count, later, epochs, pad }
+        },
+    )
 }
 
 /// The segment that `steps` lead through, and what comes behind each frame.

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod kept;
+mod lost;
 mod purse;
 mod refused;
 mod replicas;
