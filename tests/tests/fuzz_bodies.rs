@@ -48,6 +48,11 @@ fn is_the_log_what_the_model_says_after_any_operations() {
 }
 
 #[test]
+fn has_an_engine_over_each_changed_log_an_answer() {
+    replay("engine", 60);
+}
+
+#[test]
 fn has_each_archive_an_answer() {
     replay("archives", 3_000);
 }

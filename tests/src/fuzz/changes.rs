@@ -140,7 +140,7 @@ impl Base {
 }
 
 /// The first frame that a change may have touched: segment and frame, as indexes.
-type Place = (usize, usize);
+pub(super) type Place = (usize, usize);
 
 /// The first byte says which log, the second what follows from the changes; changes come behind.
 ///
@@ -211,7 +211,7 @@ fn set(bytes: &mut [u8], at: usize, width: usize, input: &mut Input<'_>) {
 }
 
 /// One change; gives the first frame that it touches.
-fn change(draft: &mut Draft, input: &mut Input<'_>) -> Place {
+pub(super) fn change(draft: &mut Draft, input: &mut Input<'_>) -> Place {
     let what = input.byte() % 18;
     let used = draft.used().max(1);
     let index = input.below(used);

@@ -6,7 +6,8 @@
 //! - `probe`: a log opened in each way, read in each way
 //! - `mend`: checks made to hold again, or nothing would get past them
 //! - `draft`: a log as frames and pages, to be changed and laid out again
-//! - `segments`, `changes`, `operations`, `archives`, `files`, `decoders`, `following`: the bodies
+//! - `segments`, `changes`, `operations`, `archives`, `files`, `decoders`, `following`, `engine`: the
+//!   bodies
 //! - `canary`: bugs on purpose, which fuzzing must find
 //! - `seeds`: the corpus, and how it is made
 //!
@@ -17,6 +18,7 @@ mod canary;
 mod changes;
 mod decoders;
 mod draft;
+mod engine;
 mod events;
 mod files;
 mod following;
@@ -55,7 +57,7 @@ pub struct Body {
 }
 
 /// All bodies.
-pub static BODIES: [Body; 7] = [
+pub static BODIES: [Body; 8] = [
     Body {
         name: "segments",
         run: segments::run,
@@ -112,6 +114,13 @@ pub static BODIES: [Body; 7] = [
         must: &["turns", "events", "ended", "no-message", "no-frame", "refused", "promoted", "cut"],
         longest: 8 << 10,
         seeds: seeds::following,
+    },
+    Body {
+        name: "engine",
+        run: engine::run,
+        must: &["opened", "refused", "snapshots", "known", "accepted", "rejected", "again"],
+        longest: 512,
+        seeds: seeds::engine,
     },
 ];
 

@@ -235,6 +235,29 @@ pub(super) fn files() -> Seeds {
     ]
 }
 
+pub(super) fn engine() -> Seeds {
+    let mut seeds = vec![
+        ("unchanged", vec![0]),
+        ("without-snapshot", vec![4]),
+        ("snapshot-rotten", vec![0x20, 200, 1, 1, 10, 0, 0, 0]),
+    ];
+    let names =
+        ["header", "header-field", "opening", "item", "body", "length", "removed", "doubled"];
+    for (what, name) in (0_u8..).zip(names) {
+        let mut program = vec![(what % 4) | (8 * (what % 3))];
+        for change in 0..2 {
+            program.extend([what, 0, 9 + 5 * what + change, 2 + change, 60 + change, 1, 7, 3]);
+        }
+        seeds.push((name, program));
+    }
+    // The stream of a command: none, one that is not there, the greatest there can be.
+    for (name, value) in [("no-stream", 0), ("unknown-stream", 11), ("greatest-stream", 23)] {
+        // In a frame that has nothing but the command: it was refused.
+        seeds.push((name, vec![4, 3, 0, 8, 0, 4, value]));
+    }
+    seeds
+}
+
 pub(super) fn decoders() -> Seeds {
     let drafts: Vec<_> = logs::drafts().collect();
     let trimmed = |page: &[u8]| {
