@@ -1,7 +1,6 @@
 //! Appending again what followed in the origin.
 
 use std::path::Path;
-use std::time::Duration;
 
 use factlog_codec::{Epoch, HistoryId, Sequence, Source, StreamKey};
 
@@ -9,7 +8,7 @@ use super::error::WhatIfError;
 use super::fact::{Fact, Turn};
 use super::numbers::Numbers;
 use crate::log::clock::Clock;
-use crate::log::cursor::{EventRef, Log, Start, WaitStrategy, Waited};
+use crate::log::cursor::{EventRef, Log, Start};
 use crate::log::error::AppendError;
 use crate::log::forking::{Fork, Forked};
 use crate::log::named::place_before;
@@ -201,17 +200,20 @@ impl WhatIf {
         last: Sequence,
         mut turn: impl FnMut(&Fact<'_>) -> Turn,
     ) -> Result<Rerun, WhatIfError> {
-        let origin = self.origin.clone();
+        if self.next > last {
+            return Ok(self.rerun);
+        }
+        // One for all batches: some give no event, though more follows, and it goes on behind them.
+        let mut cursor = self.origin.cursor(Start::Sequence(self.next))?;
         while self.next <= last {
-            let mut cursor = origin.cursor(Start::Sequence(self.next))?;
             let mut frame: Vec<EventRef<'_>> = Vec::new();
-            let mut any = false;
+            let mut beyond = false;
             for event in cursor.poll()? {
                 let event = event?;
                 if event.sequence() > last {
+                    beyond = true;
                     break;
                 }
-                any = true;
                 // A frame is known by its time: times rise from frame to frame.
                 if frame.first().is_some_and(|first| first.ts() != event.ts()) {
                     self.frame(&frame, &mut turn)?;
@@ -221,7 +223,7 @@ impl WhatIf {
             }
             // A batch ends where a frame does.
             self.frame(&frame, &mut turn)?;
-            if !any && cursor.wait(WaitStrategy::Park, Duration::ZERO) != Waited::Ready {
+            if self.next <= last && (beyond || !cursor.has_more()) {
                 // What there would be was lost.
                 self.rerun.lost += last.get() - self.next.before().get();
                 self.next = last.after(1);
