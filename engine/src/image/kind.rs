@@ -5,7 +5,7 @@ use std::any::Any;
 use factlog_codec::types::{Description, EventType, Scratch, Vocabulary};
 use factlog_codec::{Key, StreamNumber, StreamVersion};
 
-use super::instances::{Folded, Instances, Loaded, ordered, take_one};
+use super::instances::{Folded, Instance, Instances, Loaded, ordered, take_one};
 use super::snapshot::{Base, Records, Taking};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
@@ -94,9 +94,9 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// All suspended instances.
     fn suspensions(&self) -> Vec<(StreamNumber, Suspension)>;
 
-    /// All instances that are here and have events: each key as keys are ordered, and where it is. In
+    /// All instances that are here: each key as keys are ordered, and where it is if it has events. In
     /// no order.
-    fn keys(&self) -> Vec<(Vec<u8>, u32)>;
+    fn keys(&self) -> Vec<(Vec<u8>, Option<u32>)>;
 
     /// An instance as it would stand in a snapshot, in `space`.
     fn archive<'a>(&self, at: u32, space: &'a mut Vec<u128>, scratch: &mut Scratch)
@@ -282,10 +282,10 @@ impl<S: State> Kind for Instances<S> {
         self.suspended.iter().map(with).collect()
     }
 
-    fn keys(&self) -> Vec<(Vec<u8>, u32)> {
+    fn keys(&self) -> Vec<(Vec<u8>, Option<u32>)> {
+        let has_events = |one: &Instance<S>| one.version != StreamVersion::NONE || one.suspended;
         let all = self.all.iter().zip(0..);
-        let all = all.filter(|(one, _)| one.version != StreamVersion::NONE || one.suspended);
-        all.map(|(one, at)| (ordered(&one.key), at)).collect()
+        all.map(|(one, at)| (ordered(&one.key), has_events(one).then_some(at))).collect()
     }
 
     fn archive<'a>(

@@ -61,7 +61,7 @@ enum Taken<'a> {
 /// the archive of one.
 pub(crate) struct Ordered<'a> {
     kind: &'a dyn Kind,
-    loaded: Peekable<IntoIter<(Vec<u8>, u32)>>,
+    loaded: Peekable<IntoIter<(Vec<u8>, Option<u32>)>>,
     base: Option<&'a Base>,
     /// The next entry of the base: block, number in it.
     next: (usize, usize),
@@ -104,7 +104,15 @@ impl<'a> Ordered<'a> {
     /// Where it stands.
     fn take(&mut self) -> Result<Option<Taken<'a>>, BlockError> {
         loop {
-            let Some(base) = self.base else { return Ok(self.next_loaded()) };
+            let Some(base) = self.base else {
+                if self.loaded.peek().is_none() {
+                    return Ok(None);
+                }
+                if let Some(taken) = self.next_loaded() {
+                    return Ok(Some(taken));
+                }
+                continue;
+            };
             let (block, number) = self.next;
             if block >= base.blocks() {
                 self.base = None;
@@ -118,8 +126,12 @@ impl<'a> Ordered<'a> {
             let entry = entries.entry(number)?;
             let order = self.loaded.peek().map(|(key, _)| key.as_slice().cmp(entry.key));
             match order {
-                Some(Ordering::Less) => return Ok(self.next_loaded()),
-                // What was loaded is newer.
+                Some(Ordering::Less) => {
+                    if let Some(taken) = self.next_loaded() {
+                        return Ok(Some(taken));
+                    }
+                }
+                // What was loaded counts, also if it was taken back to before its first event.
                 Some(Ordering::Equal) => self.next = (block, number + 1),
                 _ => {
                     self.next = (block, number + 1);
@@ -129,9 +141,10 @@ impl<'a> Ordered<'a> {
         }
     }
 
+    /// Passes over the next one that is loaded, and gives it if it has events.
     fn next_loaded(&mut self) -> Option<Taken<'a>> {
         let (key, at) = self.loaded.next()?;
         self.key = key;
-        Some(Taken::Loaded(at))
+        at.map(Taken::Loaded)
     }
 }

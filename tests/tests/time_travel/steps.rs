@@ -1,6 +1,6 @@
 //! Does a stepper show the image as of where it is, whichever way it came?
 
-use factlog::{Expected, History, Meta, Moment, Sequence, Step};
+use factlog::{Expected, History, Meta, Moment, PastImage, Sequence, Step};
 use factlog_tests::{Random, scratch};
 
 use crate::world::{Account, Steps, history, open, work};
@@ -56,6 +56,43 @@ fn is_the_image_the_same_from_both_sides() {
     }
 }
 
+/// From a snapshot back to before what stands in it: what had no event yet is not in the image, however
+/// one asks.
+#[test]
+fn is_what_was_taken_back_to_nothing_not_in_the_image() {
+    let mut random = Random::from_environment("stepper, back to nothing");
+    let (directory, clock) = (scratch(), Steps::default());
+    let engine = open(directory.path(), &clock);
+    for _ in 0..3 {
+        work(&engine, &clock, &mut random, 60);
+        engine.snapshot().expect("taken");
+    }
+    work(&engine, &clock, &mut random, 20);
+    let end = engine.log().visible().0;
+    let mut expected = history(engine.log());
+    let mut history = history(engine.log());
+    let mut stepper = history.stepper(end).expect("a stepper");
+    let accounts = |image: &PastImage| {
+        let mut all = Vec::new();
+        let each = |key: &u64, account: &Account| all.push((*key, account.clone()));
+        image.for_each::<Account>(each).expect("readable");
+        all
+    };
+    loop {
+        let at = stepper.at();
+        let there = expected.as_of(at).expect("an image");
+        let here = stepper.image();
+        assert!(accounts(here) == accounts(&there), "as of {at}");
+        let hash = there.state_hash().expect("stored");
+        assert_eq!(here.state_hash().expect("stored"), hash, "{at}");
+        there.diff(here, |one| panic!("as of {at}: {one:?}")).expect("described");
+        if stepper.backwards().expect("readable").is_none() {
+            break;
+        }
+    }
+    assert_eq!((stepper.at(), accounts(stepper.image())), (Sequence::ZERO, Vec::new()));
+}
+
 #[test]
 fn does_it_stop_where_it_is_told_to() {
     let mut random = Random::from_environment("stepper, breaks");
@@ -66,7 +103,7 @@ fn does_it_stop_where_it_is_told_to() {
     let mut other = history(engine.log());
     let mut history = history(engine.log());
     let mut stepper = history.stepper(Sequence::ZERO).expect("a stepper");
-    let cents = |image: &mut factlog::PastImage| {
+    let cents = |image: &mut PastImage| {
         image.with::<Account, _>(3_u64, |account| account.cents).expect("a state")
     };
     let stopped = stepper.break_when(|_, image| cents(image) < -50).expect("readable");
