@@ -5,8 +5,8 @@ use std::thread::scope;
 use std::time::Duration;
 
 use factlog::{
-    Aggregate, Basis, CommandError, Context, Engine, Events, Failure, Options, Replica, Start,
-    State, StreamKey, StreamVersion, SuspensionCause,
+    Aggregate, Basis, CommandError, Context, Draft, Engine, Events, Expected, Failure, Options,
+    Replica, Start, State, StreamKey, StreamVersion, SuspensionCause,
 };
 use factlog_tests::scratch;
 
@@ -117,6 +117,18 @@ impl Aggregate for Course {
         }
         Ok(Events::one(Enrolled { course, student }).also_of::<Student>(student))
     }
+}
+
+/// Nobody decides on halls, and no engine here holds them.
+#[derive(Debug, Default)]
+struct Hall;
+
+impl State for Hall {
+    const NAME: &'static str = "hall";
+    type Key = u64;
+    type Event = StudentEvent;
+
+    fn evolve(&mut self, _: StudentEventView<'_>) {}
 }
 
 /// Students take no commands of their own.
@@ -239,6 +251,38 @@ fn does_a_command_that_fails_leave_nothing_in_further_aggregates() {
     let again = [1, 2, 3].map(|number| student(&engine, number).courses);
     assert_eq!(again, seen);
     assert_eq!(course(&engine, "art").students, [3, 2, 1]);
+}
+
+/// The number of a stream of a kind that the engine does not hold is given again, if its command came to
+/// nothing: to a student, whose events count.
+#[test]
+fn does_a_command_that_fails_leave_no_number_to_nobody() {
+    let directory = scratch();
+    let engine = open(directory.path());
+    let fail = |hall: u64| {
+        let events = Events::one(Enrolled { course: "cursed".into(), student: 1_000 });
+        let events = events.also_of::<Hall>(hall).also_of::<Student>(1_000);
+        let sent = engine.command::<Course>("cursed", Enrol { student: 1_000 });
+        let failed = sent.prepared(Basis::new(), events).call();
+        assert!(matches!(failed, Err(CommandError::Failed(Failure::Panicked(_)))), "{failed:?}");
+    };
+    // The course has the number that `cursed` would have had, and the student that of the hall.
+    fail(1);
+    engine.call::<Course>("art", Enrol { student: 1 }).expect("taken");
+    assert_eq!(student(&engine, 1).courses, ["art"]);
+    // The same where nobody decides: two new streams.
+    fail(2);
+    let draft = |number: u64| {
+        let stream = StreamKey::new("student", number).expect("a key");
+        Draft::new(Enrolled { course: "maths".into(), student: number })
+            .stream(stream, Expected::NEW)
+    };
+    engine.append(vec![draft(2), draft(3)]).expect("appended");
+    let seen = [1, 2, 3].map(|number| student(&engine, number).courses);
+    assert_eq!(seen, [["art"], ["maths"], ["maths"]]);
+    engine.close().expect("closes");
+    let engine = open(directory.path());
+    assert_eq!([1, 2, 3].map(|number| student(&engine, number).courses), seen);
 }
 
 #[test]

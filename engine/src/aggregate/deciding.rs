@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_codec::types::{Encode, Stored, TypeKey};
 use factlog_codec::{
-    CommandItem, CommandOutcome, ExtensionError, Item, Sequence, StreamKey, StreamVersion,
+    CommandItem, CommandOutcome, ExtensionError, Item, Sequence, StreamKey, StreamNumber,
+    StreamVersion,
 };
 
 use super::batch::{Asked, Batch, Desk, Found, SPACE, Verdict};
@@ -297,8 +298,11 @@ fn fold_all<'i>(
 ) -> Result<StreamVersion, SuspensionCause> {
     let (mut sequence, mut behind) = (first, StreamVersion::NONE);
     for (item, of) in items {
-        let mut fold = |images: &mut Images, route: Route, version: StreamVersion| {
-            touched.note(route, images.version_at(route));
+        let mut fold = |images: &mut Images, (route, stream), version: StreamVersion| {
+            match route {
+                Route::Nowhere => touched.nowhere.push(stream),
+                route => touched.note(route, images.version_at(route)),
+            }
             let folded = Folded { of: Some(of), payload: item.payload, sequence, version };
             images.try_apply(route, folded)
         };
@@ -306,7 +310,7 @@ fn fold_all<'i>(
         let unread = |error: ExtensionError| SuspensionCause::Unread(error.to_string());
         if let Some(link) = item.extensions.link().map_err(unread)? {
             images.set_stream(own, item.header.stream);
-            fold(images, own, link.version)?;
+            fold(images, (own, item.header.stream), link.version)?;
             behind = link.version;
         }
         // In the order in which they were given.
@@ -315,7 +319,7 @@ fn fold_all<'i>(
         names = later;
         for (further, (_, name)) in further.iter().zip(here) {
             let route = images.enter(further.stream, name);
-            fold(images, route, further.link.version)?;
+            fold(images, (route, further.stream), further.link.version)?;
         }
         sequence = sequence.after(1);
     }
@@ -327,6 +331,8 @@ fn fold_all<'i>(
 struct Touched {
     first: Option<(Route, StreamVersion)>,
     more: Vec<(Route, StreamVersion)>,
+    /// Further streams of kinds that nobody holds.
+    nowhere: Vec<StreamNumber>,
 }
 
 impl Touched {
@@ -348,6 +354,10 @@ impl Touched {
             } else {
                 batch.spoiled.push(route);
             }
+        }
+        // The numbers of those that are new are given again, perhaps to streams of kinds that are held.
+        for stream in self.nowhere {
+            batch.images.set_route(stream, Route::Unknown);
         }
     }
 }
