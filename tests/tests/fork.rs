@@ -5,10 +5,11 @@
 #![cfg(unix)]
 
 use factlog::{
-    Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, NotWriter,
-    Opaque, OpenError, Options, Replica, RetainError, Retention, SaveError, SendError, Start,
-    State, SubmitError, SyncError, ThreadOptions,
+    Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, Log, Meta,
+    NotWriter, Opaque, OpenError, Options, Recovery, Replica, RetainError, Retention, SaveError,
+    SendError, Start, State, SubmitError, SyncError, ThreadOptions, WriteWay,
 };
+use factlog_tests::read_all;
 
 static NOTE: EventType = EventType::opaque("note", 1);
 
@@ -49,6 +50,63 @@ fn does_a_forked_child_get_an_error_and_the_parent_go_on() {
     writer.sync().expect("synced");
     assert_eq!(writer.log().visible().0.get(), 2);
     writer.close().expect("closed");
+}
+
+/// The claim of a transaction is shared with a child that is forked while it is open: the child neither
+/// adds to it, nor commits it, nor zeroes it.
+#[test]
+fn does_a_forked_child_leave_an_open_transaction_alone() {
+    for way in [WriteWay::Mapped, WriteWay::Staged] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = || Options::new().segment_size(4 << 20).write_way(way);
+        let mut writer = options().open(directory.path()).expect("a log");
+        let log = writer.log();
+        let mut transaction = writer.begin().expect("begun");
+        transaction.append(&Opaque::new(&NOTE, b"before")).expect("appended");
+        for commits in [true, false] {
+            // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves
+            // by `_exit`. An alarm ends it should it wait for something.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: asks the kernel for a signal.
+                unsafe { libc::alarm(20) };
+                let long = Opaque::new(&NOTE, &[7; 1000]);
+                let forked =
+                    |error: Option<AppendError>| matches!(error, Some(AppendError::Forked));
+                let append = forked(transaction.append(&long).err());
+                let with = forked(transaction.append_with(&long, Meta::new()).err());
+                let commit = if commits {
+                    forked(transaction.commit().err())
+                } else {
+                    drop(transaction);
+                    true
+                };
+                let begin = forked(writer.begin().err());
+                let code = i32::from(!append)
+                    | (i32::from(!with) << 1)
+                    | (i32::from(!commit) << 2)
+                    | (i32::from(!begin) << 3);
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(code) };
+            }
+            assert_eq!(
+                exit_code(child),
+                0,
+                "bits: append, with, commit, begin got no error, {way:?}"
+            );
+            assert_eq!(log.visible().0.get(), 0, "{way:?}");
+        }
+        transaction.append(&Opaque::new(&NOTE, b"after")).expect("the parent goes on");
+        transaction.commit().expect("committed");
+        writer.append(&Opaque::new(&NOTE, b"alone")).expect("appended");
+        let payloads =
+            |log: &Log| read_all(log).into_iter().map(|seen| seen.payload).collect::<Vec<_>>();
+        let expected = [b"before".to_vec(), b"after".to_vec(), b"alone".to_vec()];
+        assert_eq!(payloads(&log), expected, "{way:?}");
+        writer.close().expect("closed");
+        let writer = options().recovery(Recovery::Strict).open(directory.path()).expect("opens");
+        assert_eq!(payloads(&writer.log()), expected, "{way:?}");
+    }
 }
 
 #[test]

@@ -142,6 +142,7 @@ impl<'w> Transaction<'w> {
     /// The event is not in the transaction; see [`AppendError`].
     #[inline]
     pub fn append(&mut self, event: &impl Encode) -> Result<Sequence, AppendError> {
+        self.refuse_in_child()?;
         self.add(event, None).map_err(|error| *error)
     }
 
@@ -156,7 +157,15 @@ impl<'w> Transaction<'w> {
         event: &impl Encode,
         meta: Meta<'_>,
     ) -> Result<Sequence, AppendError> {
+        self.refuse_in_child()?;
         self.add(event, Some(&meta)).map_err(|error| *error)
+    }
+
+    /// A child that was forked while this was open has the same claim as its parent, who goes on with
+    /// it.
+    #[inline]
+    fn refuse_in_child(&self) -> Result<(), AppendError> {
+        if self.writer.shared.fork.is_child() { Err(AppendError::Forked) } else { Ok(()) }
     }
 
     /// Bytes of the frame that stand, header included; the next item goes behind them.
@@ -235,6 +244,7 @@ impl<'w> Transaction<'w> {
     /// any other, none of them is in the log.
     #[inline]
     pub fn commit(mut self) -> Result<Receipt, AppendError> {
+        self.refuse_in_child()?;
         let mut receipt = self.receipt();
         let time = self.writer.frame_time();
         self.finish(time).map_err(AppendError::Poisoned)?;
@@ -329,7 +339,10 @@ impl Transaction<'_> {
     #[cold]
     fn abort(&mut self) {
         self.writer.stage.go_back(Savepoint::default());
-        self.wipe(0);
+        // In a forked child what stands in the claim is the parent's.
+        if self.refuse_in_child().is_ok() {
+            self.wipe(0);
+        }
         self.writer.in_transaction = false;
     }
 }
