@@ -186,6 +186,7 @@ impl Beside for Window {
         SectionOf {
             name: SECTION,
             fingerprint: FINGERPRINT,
+            of_kind: false,
             base: self.base.clone(),
             wanted: Some(Box::new(wanted)),
         }

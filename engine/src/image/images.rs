@@ -247,6 +247,7 @@ impl Images {
         let sections = self.kinds.iter().zip(stored).map(|(kind, (name, fingerprint))| SectionOf {
             name,
             fingerprint,
+            of_kind: true,
             base: kind.base().cloned(),
             wanted: None,
         });

@@ -30,7 +30,7 @@ pub struct SnapshotTaken {
     pub sequence: Sequence,
     /// Bytes of its file.
     pub bytes: u64,
-    /// Instances in it.
+    /// Instances in it, of all kinds.
     pub instances: u64,
     /// Instances that are suspended, and so not in it: they are folded from the log at each start. As
     /// long as there are any, retention leaves the whole log.
@@ -113,6 +113,8 @@ pub(crate) type Wanted = Box<dyn Fn(&SnapshotEntry<'_>) -> bool + Send>;
 pub(crate) struct SectionOf {
     pub(crate) name: &'static str,
     pub(crate) fingerprint: u64,
+    /// Whether its entries are instances of a kind, and not something beside them.
+    pub(crate) of_kind: bool,
     /// What was not loaded stands here only.
     pub(crate) base: Option<Base>,
     /// Which of that is still wanted.
@@ -160,17 +162,21 @@ pub(crate) fn write(job: Job, pen: &Mutex<()>) -> Result<SnapshotTaken, Snapshot
         |source| SnapshotTrouble::Io(Arc::new(IoError::new("write a snapshot in", &path, source)));
     let file = log.begin_snapshot(sequence).map_err(trouble)?;
     let pace = Pace { rate, began, ended: &ended };
-    let mut out = Out { file, pace, buffer: Vec::new(), sequence, instances: 0 };
+    let mut out = Out { file, pace, buffer: Vec::new(), sequence };
+    let mut instances = 0;
     let mut index = IndexBuilder::default();
     for (number, section) in sections.iter().enumerate() {
         index.section(section.name, section.fingerprint);
-        out.section(number as u16, section, &pieces, &mut index).map_err(|stop| match stop {
+        let entries = out.section(number as u16, section, &pieces, &mut index);
+        let entries = entries.map_err(|stop| match stop {
             Stop::Io(source) => trouble(source),
             Stop::Ended => SnapshotTrouble::Ended,
             Stop::Damaged(error) => SnapshotTrouble::Damaged(section.name.to_owned(), error),
         })?;
+        if section.of_kind {
+            instances += entries;
+        }
     }
-    let instances = out.instances;
     index.section(LEFT_OUT_NAME, 0);
     let left_out = out.left_out(sections.len() as u16, &sections, &pieces, &mut index);
     let left_out = left_out.map_err(|stop| match stop {
@@ -252,7 +258,6 @@ struct Out<'a> {
     pace: Pace<'a>,
     buffer: Vec<u8>,
     sequence: Sequence,
-    instances: u64,
 }
 
 /// The records of a section, in the order of their keys.
@@ -265,14 +270,15 @@ fn sorted(pieces: &[Records], section: u16) -> Vec<Record<'_>> {
 }
 
 impl Out<'_> {
-    /// One section: what was taken, and what stands in the snapshot before it only.
+    /// One section: what was taken, and what stands in the snapshot before it only. How many entries
+    /// that makes.
     fn section(
         &mut self,
         number: u16,
         section: &SectionOf,
         pieces: &[Records],
         index: &mut IndexBuilder,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
         let left_out: HashSet<&[u8]> = pieces
             .iter()
             .filter(|piece| piece.section == LEFT_OUT)
@@ -336,7 +342,6 @@ impl Out<'_> {
             blocks.first.extend_from_slice(entry.key);
         }
         blocks.entries += 1;
-        self.instances += 1;
         if blocks.builder.push(entry) { self.end_block(blocks) } else { Ok(()) }
     }
 
@@ -346,15 +351,18 @@ impl Out<'_> {
         blocks.builder.finish(blocks.section, offset, self.sequence, &mut self.buffer);
         let len = (self.buffer.len() - before) as u32;
         let block = SectionBlock { offset, len, first: &blocks.first };
+        blocks.total += blocks.entries;
         blocks.index.block(block, std::mem::take(&mut blocks.entries));
         if self.buffer.len() >= CHUNK { self.write() } else { Ok(()) }
     }
 
-    fn finish(&mut self, mut blocks: Blocks<'_>) -> Result<(), Stop> {
+    /// How many entries there are.
+    fn finish(&mut self, mut blocks: Blocks<'_>) -> Result<u64, Stop> {
         if !blocks.builder.is_empty() {
             self.end_block(&mut blocks)?;
         }
-        self.write()
+        self.write()?;
+        Ok(blocks.total)
     }
 
     fn write(&mut self) -> Result<(), Stop> {
@@ -375,12 +383,16 @@ struct Blocks<'a> {
     index: &'a mut IndexBuilder,
     builder: BlockBuilder,
     first: Vec<u8>,
+    /// Entries of the block that is being made.
     entries: u64,
+    /// Entries of the blocks before.
+    total: u64,
 }
 
 impl<'a> Blocks<'a> {
     fn new(section: u16, index: &'a mut IndexBuilder) -> Self {
-        Self { section, index, builder: BlockBuilder::default(), first: Vec::new(), entries: 0 }
+        let (builder, first) = (BlockBuilder::default(), Vec::new());
+        Self { section, index, builder, first, entries: 0, total: 0 }
     }
 }
 
