@@ -176,7 +176,7 @@ impl Batch<'_> {
         }
         let digest = if recorded { digest_of(command, archive) } else { 0 };
         if !idempotency.is_empty()
-            && let Some(known) = self.window.find(idempotency)
+            && let Some(known) = self.window.find(idempotency, self.now)
         {
             return Attempt::Done(answer_again::<A>(&known, digest));
         }

@@ -12,7 +12,8 @@ use crate::sync::Arc;
 
 /// How long idempotency keys are remembered: the last so many, and none that is older.
 ///
-/// A key that is older is forgotten: a command that comes with it is done again.
+/// A key that is older is forgotten: a command that comes with it is done again, also if none with a
+/// key has come meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyWindow {
     /// Most keys: 1,000,000 by default, each of which takes some 80 bytes of memory beside its reply
@@ -74,9 +75,12 @@ impl Window {
     }
 
     /// What was answered to the command with this key, if that is remembered at `now`.
-    pub(super) fn find(&self, key: &[u8]) -> Option<Remembered> {
+    pub(super) fn find(&self, key: &[u8], now: u64) -> Option<Remembered> {
         let hash = self.hash(key);
-        self.answers.find(hash).or_else(|| self.find_stored(hash))
+        // Those that are too old are forgotten only when the next one comes.
+        let (now, age) = (now.max(self.latest), self.age());
+        let known = self.answers.find(hash).or_else(|| self.find_stored(hash));
+        known.filter(|known| now.saturating_sub(known.ts) <= age)
     }
 
     /// Whether this very answer is remembered.
@@ -87,8 +91,7 @@ impl Window {
     fn find_stored(&self, hash: u128) -> Option<Remembered> {
         let entry = self.base.as_ref()?.find(&hash.to_be_bytes()).ok()??;
         let (number, stored) = Remembered::decode(entry.value)?;
-        let old = self.latest.saturating_sub(stored.ts) > self.age();
-        (number >= self.kept && !old).then_some(stored)
+        (number >= self.kept).then_some(stored)
     }
 
     fn age(&self) -> u64 {
@@ -256,11 +259,12 @@ mod tests {
             window.keep();
         }
         assert_eq!(window.len(), 3);
-        assert!(window.find(b"a").is_none() && window.find(b"b").is_some());
-        // By age.
+        assert!(window.find(b"a", 3).is_none() && window.find(b"b", 3).is_some());
+        // By age, whether another one comes or not.
+        assert!(window.find(b"b", 101).is_some() && window.find(b"b", 102).is_none());
         window.remember(&item(b"e"), 102);
         window.keep();
-        assert!(window.find(b"b").is_none() && window.find(b"c").is_some());
+        assert!(window.find(b"b", 0).is_none() && window.find(b"c", 0).is_some());
     }
 
     #[test]
@@ -271,7 +275,7 @@ mod tests {
         window.remember(&item(b"b"), 2);
         window.remember(&item(b"c"), 2);
         window.take_back();
-        assert!(window.find(b"a").is_some() || window.len() <= 1);
-        assert!(window.find(b"b").is_none() && window.find(b"c").is_none());
+        assert!(window.find(b"a", 2).is_some() || window.len() <= 1);
+        assert!(window.find(b"b", 2).is_none() && window.find(b"c", 2).is_none());
     }
 }

@@ -10,11 +10,13 @@ mod told;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::scope;
+use std::time::Duration;
 
 use factlog::{
-    Aggregate, CommandError, Context, Draft, Engine, Events, IdempotencyWindow, Key, Log,
+    Aggregate, Clock, CommandError, Context, Draft, Engine, Events, IdempotencyWindow, Key, Log,
     SnapshotTrouble, Snapshots, Start, State, StoredState, StreamKey, StreamVersion,
     SuspensionCause,
 };
@@ -308,6 +310,59 @@ fn does_the_window_keep_its_size_over_snapshots() {
     assert!(known(&engine, 149) && known(&engine, 50) && known(&engine, 80));
     for forgotten in [49, 0, 30] {
         assert!(!known(&engine, forgotten), "{forgotten}");
+    }
+}
+
+/// A clock that stands still until it is set.
+#[derive(Debug, Clone, Default)]
+struct Still(Arc<AtomicU64>);
+
+impl Clock for Still {
+    fn now(&mut self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A key is too old by the time that has passed, though no other one came that would have pushed it out;
+/// by the log, or by a snapshot that has it.
+#[test]
+fn is_a_key_too_old_though_no_other_came() {
+    const MS: u64 = 1_000_000;
+    let window = IdempotencyWindow { age: Duration::from_secs(1), ..IdempotencyWindow::default() };
+    for snapshots in [false, true] {
+        let (directory, clock) = (scratch(), Still::default());
+        let open = || {
+            let options = options().clock(clock.clone());
+            let engine = Engine::open(directory.path()).options(options).idempotency(window);
+            engine.aggregate::<Purse>().start().expect("an engine")
+        };
+        // Whether it is answered as before, after so many milliseconds.
+        let again = |engine: &Engine, later: u64| {
+            clock.0.fetch_add(later * MS, Ordering::Relaxed);
+            let pay = engine.command::<Purse>(1_u64, Pay { units: 1, to: 1 });
+            pay.idempotency_key("once").call().expect("accepted").duplicate
+        };
+        let restart = |engine: Engine| {
+            if snapshots {
+                engine.snapshot().expect("taken");
+            }
+            engine.close().expect("closes");
+            let engine = open();
+            assert_eq!(engine.restart().snapshot.is_some(), snapshots);
+            engine
+        };
+        let engine = open();
+        assert!(!again(&engine, 5_000), "the first time");
+        assert!(again(&engine, 900) && !again(&engine, 200), "1,100 ms later it is done again");
+        let engine = restart(engine);
+        assert!(again(&engine, 900) && !again(&engine, 200), "after a start as well");
+        assert!(again(&engine, 900), "now the last one counts");
+        // A start does not make it younger.
+        let engine = restart(engine);
+        assert!(!again(&engine, 200));
+        let got = engine.ask::<Purse, _>(1_u64, |purse| purse.got).expect("told");
+        assert_eq!(got, 4, "snapshots: {snapshots}");
+        engine.close().expect("closes");
     }
 }
 
