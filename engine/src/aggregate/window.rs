@@ -85,7 +85,7 @@ impl Window {
 
     /// Whether this very answer is remembered.
     fn knows(&self, item: &CommandItem<'_>) -> bool {
-        !item.key.is_empty() && self.find(item.key).is_some_and(|known| known.is(item))
+        !item.key.is_empty() && self.find(item.key, 0).is_some_and(|known| known.is(item))
     }
 
     fn find_stored(&self, hash: u128) -> Option<Remembered> {
