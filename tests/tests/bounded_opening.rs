@@ -364,6 +364,26 @@ fn is_a_segment_whose_seal_is_wrong_walked() {
     opened(source.path(), &contents, 2, &[]);
 }
 
+/// What is proved durable does not end at a segment that had to be read, with others behind it that
+/// had not.
+#[test]
+fn does_a_segment_that_is_walked_leave_what_is_durable_behind_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().open(directory.path()).expect("a log");
+    fill(&mut writer, directory.path(), 6);
+    fill(&mut writer, directory.path(), 7);
+    drop(writer);
+    let whole = small().open_read_only(directory.path()).expect("opens");
+    let durable = whole.durable();
+    assert_eq!(durable.1.segment(22).get(), 5, "the end of the last that was passed over");
+    let mut segment = SegmentFile::read(directory.path(), 2);
+    segment.bytes[seal_offset(22) + 9] ^= 1;
+    segment.write();
+    let log = small().open_read_only(directory.path()).expect("opens");
+    assert_eq!(log.recovery().walked, whole.recovery().walked + 1, "{}", log.recovery());
+    assert_eq!(log.durable(), durable);
+}
+
 /// What has no SEAL is read, and what rots in it is found, although the table is whole.
 #[test]
 fn is_damage_in_a_segment_without_a_seal_found() {

@@ -339,7 +339,10 @@ impl<'a> Gathering<'a> {
         found.unproven.retain_mut(|range| {
             let end = Position::new(range.segment, range.to, bits);
             if end <= bound {
-                found.durable = (end, range.next);
+                // One that was walked may have others behind it that were passed over.
+                if end > found.durable.0 {
+                    found.durable = (end, range.next);
+                }
                 return false;
             }
             if bound.segment(bits) == range.segment {
