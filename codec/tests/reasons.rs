@@ -385,6 +385,7 @@ fn is_looking_behind_the_end_bounded_however_lengths_lie() {
         header[44..].copy_from_slice(&hsum.to_le_bytes());
         bytes[at..at + FRAME_HEADER].copy_from_slice(&header);
     }
-    let residue = find_residue(key(), &bytes[AT as usize..limit], AT, 22, Sequence::FIRST);
+    let residue =
+        find_residue(key(), &bytes[AT as usize..limit], AT, 22, Sequence::FIRST, Epoch::new(0));
     assert!(residue.exhausted && residue.frames == 0, "{residue:?}");
 }

@@ -21,7 +21,7 @@ pub struct Residue {
     pub frames: u32,
     /// Offset of the first of them.
     pub first: Option<u32>,
-    /// Greatest durable position that one of them bears witness to.
+    /// Greatest durable position that one of them bears witness to that was not taken over.
     pub durable: Position,
     /// Greatest epoch among them.
     pub epoch: Epoch,
@@ -42,7 +42,8 @@ pub(crate) struct Plausible {
 }
 
 /// Looks at every 16th byte of a segment from `from` on. `rest` is the segment from there up to
-/// where frames must end; `bits` its size, `sequence` the one that was expected next.
+/// where frames must end; `bits` its size, `sequence` the one that was expected next. Frames of
+/// epochs up to `taken_over` speak of the medium of another log, and bear no witness.
 ///
 /// A frame counts if it verifies, is durable not beyond itself, and its sequence is within reach
 /// of what can stand in a segment behind what was expected, or behind the frame found before it.
@@ -53,6 +54,7 @@ pub fn find_residue(
     from: u32,
     bits: u8,
     sequence: Sequence,
+    taken_over: Epoch,
 ) -> Residue {
     let mut plausible = Plausible { bits, least: sequence, sequence };
     let mut residue = Residue::default();
@@ -78,7 +80,7 @@ pub fn find_residue(
             // What a GAP says was lost may be more than a log of that length can hold.
             let next = next_after(&frame);
             plausible.sequence = plausible.sequence.max(next);
-            residue.count(&frame, next);
+            residue.count(&frame, next, taken_over);
             header.span.max(STEP)
         });
         next = header.offset.checked_add(step);
@@ -128,11 +130,14 @@ fn blank(bytes: &[u8]) -> u32 {
 }
 
 impl Residue {
-    fn count(&mut self, frame: &Frame<'_>, next: Sequence) {
+    fn count(&mut self, frame: &Frame<'_>, next: Sequence, taken_over: Epoch) {
         let header = &frame.header;
         self.frames = self.frames.saturating_add(1);
         self.first = self.first.or(Some(header.offset));
-        self.durable = self.durable.max(header.durable);
+        // Each for itself: one of the log's own does not make witnesses of those beside it.
+        if header.epoch > taken_over {
+            self.durable = self.durable.max(header.durable);
+        }
         self.epoch = self.epoch.max(header.epoch);
         self.next_sequence = self.next_sequence.max(next);
     }

@@ -21,7 +21,12 @@ fn find(bytes: &[u8]) -> Residue {
 
 /// In a segment that is `bytes`.
 fn find_from(bytes: &[u8], from: u32) -> Residue {
-    find_residue(KEY, bytes.get(from as usize..).unwrap_or(&[]), from, BITS, EXPECTED)
+    find_in(bytes.get(from as usize..).unwrap_or(&[]), from, EXPECTED)
+}
+
+/// In what is left of a segment, of a log that took nothing over.
+fn find_in(rest: &[u8], from: u32, sequence: Sequence) -> Residue {
+    find_residue(KEY, rest, from, BITS, sequence, Epoch::new(0))
 }
 
 fn plausible() -> Fields {
@@ -33,10 +38,10 @@ fn is_nothing_found_where_nothing_stands() {
     let zero = Residue { zero: true, ..Residue::default() };
     assert_eq!(find(&[0; 8192]), zero);
     for from in [0, 4096, 8192, u32::MAX] {
-        assert_eq!(find_residue(KEY, &[0; 4096], from, BITS, EXPECTED), zero);
-        assert_eq!(find_residue(KEY, &[], from, BITS, EXPECTED), zero);
+        assert_eq!(find_in(&[0; 4096], from, EXPECTED), zero);
+        assert_eq!(find_in(&[], from, EXPECTED), zero);
         // There it has no room at all.
-        let last = find_residue(KEY, &[1; 4096], from, BITS, EXPECTED);
+        let last = find_in(&[1; 4096], from, EXPECTED);
         assert_eq!(last, Residue::default());
     }
     let mut bytes = [0; 8192];
@@ -60,6 +65,29 @@ fn are_only_plausible_frames_counted() {
         (Fields { kind: 0, ..plausible() }, 0),
     ] {
         assert_eq!(count(fields), counted, "{fields:?}");
+    }
+}
+
+/// Frames that were taken over bear no witness, also with one behind them that was not; all else
+/// counts of them.
+#[test]
+fn does_no_frame_speak_for_others_beside_it() {
+    let own = Position::new(KEY.segment(), END, BITS).raw();
+    let taken = Fields { epoch: 7, durable: own, ..plausible() };
+    let since = Fields { epoch: 8, durable: own - 96, ..plausible() };
+    for (frames, durable) in [
+        (vec![taken], 0),
+        (vec![taken, since], own - 96),
+        (vec![since, taken], own - 96),
+        (vec![Fields { epoch: 8, ..taken }], own),
+    ] {
+        let segment = frames.iter().fold(Segment::new(), |made, fields| made.with(*fields, &[]));
+        let rest = &segment.bytes[END as usize..];
+        let found = find_residue(KEY, rest, END, BITS, EXPECTED, Epoch::new(7));
+        assert_eq!(found.durable.raw(), durable, "{frames:?}");
+        assert_eq!(found.frames as usize, frames.len());
+        let epoch = frames.iter().map(|fields| fields.epoch).max();
+        assert_eq!(Some(found.epoch.get()), epoch);
     }
 }
 
@@ -140,7 +168,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-fn put(bytes: &mut Vec<u8>, piece: &Piece, expected: &mut Residue) {
+fn put(bytes: &mut Vec<u8>, piece: &Piece, taken_over: Epoch, expected: &mut Residue) {
     let offset = u32::try_from(bytes.len()).expect("small");
     match piece {
         Piece::Whole { sequence, durable, epoch, count, len } => {
@@ -151,7 +179,9 @@ fn put(bytes: &mut Vec<u8>, piece: &Piece, expected: &mut Residue) {
             if sequence >= 99 && durable <= own.raw() {
                 expected.frames += 1;
                 expected.first = expected.first.or(Some(offset));
-                expected.durable = expected.durable.max(Position::from_raw(durable));
+                let speaks = epoch > taken_over.get();
+                let witness = if speaks { Position::from_raw(durable) } else { Position::ZERO };
+                expected.durable = expected.durable.max(witness);
                 expected.epoch = expected.epoch.max(Epoch::new(epoch));
                 let next = Sequence::new(sequence + u64::from(*count));
                 expected.next_sequence = expected.next_sequence.max(next);
@@ -174,14 +204,18 @@ fn put(bytes: &mut Vec<u8>, piece: &Piece, expected: &mut Residue) {
 
 proptest! {
     #[test]
-    fn is_each_whole_frame_found_wherever_it_stands(pieces in prop::collection::vec(piece(), 0..25)) {
+    fn is_each_whole_frame_found_wherever_it_stands(
+        pieces in prop::collection::vec(piece(), 0..25), taken_over in 0_u32..9,
+    ) {
+        let taken_over = Epoch::new(taken_over);
         let mut bytes = vec![0; END as usize];
         let mut expected = Residue::default();
         for piece in &pieces {
-            put(&mut bytes, piece, &mut expected);
+            put(&mut bytes, piece, taken_over, &mut expected);
         }
         expected.zero = bytes.iter().all(|byte| *byte == 0);
-        let found = find(&bytes);
+        let rest = &bytes[END as usize..];
+        let found = find_residue(KEY, rest, END, BITS, EXPECTED, taken_over);
         if found.exhausted {
             // Lies used the budget up: what was found until then is part of what stands there.
             prop_assert!(found.frames <= expected.frames);
@@ -197,7 +231,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..3000), from in 0_u32..3100, sequence: u64,
     ) {
         let rest = bytes.get(from as usize..).unwrap_or(&[]);
-        let found = find_residue(KEY, rest, from, BITS, Sequence::new(sequence));
+        let found = find_in(rest, from, Sequence::new(sequence));
         prop_assert_eq!(found.frames, 0);
         prop_assert_eq!(found.zero, bytes.iter().skip(from as usize).all(|byte| *byte == 0));
     }

@@ -2,8 +2,8 @@
 
 use factlog_codec::layout::{FIRST_FRAME, MIN_SEGMENT_BITS, PAGE};
 use factlog_codec::{
-    Catalog, CursorSlot, EpochBody, Frame, FrameKind, GapBody, ItemKind, Items, Manifest, Seal,
-    SegOpen, SegmentHeader, SegmentId, SegmentKey, Sequence, StreamKey, TypeItem, Walk,
+    Catalog, CursorSlot, Epoch, EpochBody, Frame, FrameKind, GapBody, ItemKind, Items, Manifest,
+    Seal, SegOpen, SegmentHeader, SegmentId, SegmentKey, Sequence, StreamKey, TypeItem, Walk,
     find_residue,
 };
 
@@ -43,8 +43,8 @@ fn frames(bytes: &[u8], reached: &mut Reached) {
         items(&frame, reached);
     }
     let from = walk.state().offset;
-    let residue =
-        find_residue(key(), &segment[from as usize..], from, MIN_SEGMENT_BITS, Sequence::FIRST);
+    let (rest, none) = (&segment[from as usize..], Epoch::new(0));
+    let residue = find_residue(key(), rest, from, MIN_SEGMENT_BITS, Sequence::FIRST, none);
     reached.count("residue", residue.frames.into());
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use factlog::{
     DiskObserver, DiskOperation, Durability, Feed, FollowEnd, FollowError, OpenError,
-    RecoveryOutcome, Retention, Sequence,
+    RecoveryOutcome, Retention, Sequence, WriteWay,
 };
-use factlog_codec::{FollowHead, FollowMessage};
+use factlog_codec::{FollowHead, FollowMessage, FrameKind};
 use factlog_tests::scratch;
 use factlog_tests::surgery::{SegmentFile, copy_directory, used_segments};
 
@@ -186,6 +186,48 @@ fn is_a_hole_in_what_was_not_acknowledged_filled_again() {
     feeding.join().expect("no panic").expect("fed");
     assert_eq!(trail(&leader), trail(&follower.log().expect("a log")));
     compare_segments(here.path(), there.path());
+}
+
+/// Who goes on behind frames that were taken over speaks for what it wrote itself, and not for them.
+#[test]
+fn is_a_hole_in_what_was_taken_over_torn_also_with_a_later_epoch_behind_it() {
+    let (here, there, copy) = (scratch(), scratch(), scratch());
+    let leading = options().durability(Durability::Always);
+    let mut writer = leading.open(here.path()).expect("a log");
+    write(&mut writer, 400);
+    let (stream, feeding) = serve(&writer.log());
+    let mut follower = options().open_follower(there.path()).expect("a directory");
+    let mut following = follower.connect(stream).expect("agreed");
+    while following.log().is_none_or(|log| log.visible().0 < Sequence::new(400)) {
+        following.receive().expect("a turn").expect("more");
+    }
+    // Killed: nothing but its frames says how far it came.
+    copy_directory(there.path(), copy.path());
+    drop(following);
+    drop(follower);
+    feeding.join().expect("no panic").expect_err("the follower is gone");
+
+    // A writer goes on in the same segment, and syncs nothing before the power goes.
+    let going_on = || options().write_way(WriteWay::Staged);
+    let mut since = going_on().open(copy.path()).expect("opened");
+    write(&mut since, 20);
+    let after = scratch();
+    copy_directory(copy.path(), after.path());
+    let mut segment = SegmentFile::read(after.path(), 1);
+    let frames = segment.frames();
+    let epoch = frames.iter().position(|frame| frame.kind == FrameKind::Epoch);
+    let (taken, own) = frames.split_at(epoch.expect("it went on in the same segment"));
+    let hole = taken[taken.len() / 2];
+    let lost = factlog::Position::new(segment.header.segment, hole.next_offset(), 22);
+    let behind = taken.last().expect("a frame");
+    assert!(behind.durable >= lost, "the leader's word is that the one that is lost was durable");
+    assert!(own.iter().all(|frame| frame.durable < lost), "nothing was promised here");
+    segment.bytes[hole.offset as usize..hole.next_offset() as usize].fill(0);
+    segment.write();
+    let report = options().verify(after.path()).expect("verified");
+    assert_eq!(report.outcome, RecoveryOutcome::Torn, "{report}");
+    let opened = going_on().open(after.path()).expect("cut");
+    assert_eq!(opened.next_sequence(), hole.sequence);
 }
 
 #[test]

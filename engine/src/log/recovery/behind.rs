@@ -39,7 +39,8 @@ impl Gathering<'_> {
             Residue { zero: true, ..Residue::default() }
         } else {
             reader.hold(begin, limit.saturating_sub(begin)).map_err(io)?;
-            find_residue(key, reader.held(begin, limit), from, self.bits, sequence)
+            let (rest, taken_over) = (reader.held(begin, limit), self.manifest.taken_over);
+            find_residue(key, rest, from, self.bits, sequence, taken_over)
         };
         let whole = reader.len() == segment_size(self.bits);
         let sealed = self.found.end.is_some_and(|end| end.header.segment == id && end.sealed);
@@ -50,9 +51,7 @@ impl Gathering<'_> {
         self.residue.frames = self.residue.frames.saturating_add(residue.frames);
         self.found.reached = self.found.reached.max(residue.next_sequence);
         self.found.epoch = self.found.epoch.max(residue.epoch);
-        if residue.epoch > self.manifest.taken_over {
-            self.found.facts.durable = self.found.facts.durable.max(residue.durable);
-        }
+        self.found.facts.durable = self.found.facts.durable.max(residue.durable);
         Ok(())
     }
 
