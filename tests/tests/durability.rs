@@ -3,13 +3,16 @@
 //! What a sync does to a disk is not asked here; the watermark is, and who waits for it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use factlog::{
-    DamageReason, Durability, EventType, Expected, Meta, Opaque, OpenError, Position, Sequence,
-    Start, StreamKey, ThreadOptions, WaitStrategy, Waited, WriteWay,
+    DamageReason, DiskObserver, DiskOperation, Durability, EventType, Expected, Meta, Opaque,
+    OpenError, Position, Retention, Sequence, Start, StreamKey, ThreadOptions, WaitStrategy,
+    Waited, Witness, WriteWay,
 };
 use factlog_codec::Manifest;
 use factlog_tests::surgery::{SegmentFile, manifest_path, used_segments};
@@ -266,4 +269,72 @@ fn does_another_way_of_writing_begin_with_another_segment() {
     let found: Vec<_> = numbers.iter().map(|number| read(number).way()).collect();
     assert_eq!(found, [WriteWay::Mapped, WriteWay::Staged, WriteWay::Mapped]);
     assert_eq!(read_all(&small().open_read_only(directory.path()).expect("opens")).len(), 4);
+}
+
+/// Archiving takes as long as it is told to.
+#[derive(Debug, Default)]
+struct SlowArchive {
+    /// Whether it has begun, and whether it may come to its end.
+    state: Mutex<(bool, bool)>,
+    change: Condvar,
+}
+
+impl SlowArchive {
+    /// Changes the state, and waits until it is as wanted.
+    fn turn(&self, change: impl FnOnce(&mut (bool, bool)), wanted: impl Fn((bool, bool)) -> bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        self.change.notify_all();
+        while !wanted(*state) {
+            state = self.change.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl DiskObserver for SlowArchive {
+    fn before(&self, operation: &DiskOperation<'_>) -> io::Result<()> {
+        if matches!(operation, DiskOperation::Link(..)) {
+            self.turn(|state| state.0 = true, |(_, released)| released);
+        }
+        Ok(())
+    }
+}
+
+/// An archive on another disk takes minutes: meanwhile, events become durable as ever, also after the
+/// manifest was to note how far they are, and where it has to.
+#[test]
+fn does_an_archive_that_is_slow_keep_nothing_from_becoming_durable() {
+    for witness in [Witness::NextFrame, Witness::Strict] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let slow = Arc::new(SlowArchive::default());
+        let observer: Arc<dyn DiskObserver> = Arc::clone(&slow) as _;
+        let options = small().durability(Durability::Interval(Duration::from_millis(5)));
+        let options = options.witness(witness).disk_observer(observer);
+        let mut writer = options.open(directory.path().join("log")).expect("opens");
+        while writer.log().stats().rollovers < 2 {
+            writer.append(&Opaque::new(&NOTE, &[7; 30_000])).expect("appended");
+        }
+        writer.sync().expect("synced");
+        let service = writer.spawn(ThreadOptions::new()).expect("a thread");
+        let (log, producer) = (service.log(), service.producer());
+        let retention = Retention::keep_segments(1).archive(directory.path().join("archive"));
+        let (durable, retained) = thread::scope(|scope| {
+            let retaining = scope.spawn(|| service.retain(&retention));
+            slow.turn(|_| (), |(begun, _)| begun);
+            // Longer than a log is at rest before the manifest is to say so.
+            thread::sleep(Duration::from_millis(1_300));
+            let wanted = log.visible().0.after(1);
+            let submitted = producer.submit(note(), SOON).map(drop).is_ok();
+            let began = Instant::now();
+            while log.durable().0 < wanted && began.elapsed() < Duration::from_secs(10) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let durable = submitted && log.durable().0 >= wanted;
+            slow.turn(|state| state.1 = true, |_| true);
+            (durable, retaining.join().expect("no panic"))
+        });
+        assert!(durable, "{witness:?}: it waited for the archive");
+        assert_eq!(retained.expect("dropped").dropped, 2);
+        service.close().expect("closed");
+    }
 }

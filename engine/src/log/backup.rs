@@ -182,6 +182,7 @@ impl Plan {
         let root = shared.directory.root();
         let io = |action| move |source| BackupError::Io(IoError::new(action, root, source));
         // Retention waits: floor, catalog and the first segment are of one moment.
+        let _waits = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
         let keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let (end, next) = if keeper.is_read_only() {
             let (visible, next) = shared.frontier.visible_pair();
@@ -189,6 +190,8 @@ impl Plan {
         } else {
             shared.frontier.durable_pair()
         };
+        let mut manifest = keeper.manifest().clone();
+        drop(keeper);
         let segments = shared.segments.in_use();
         let held = segments.first().and_then(|first| {
             let position = first.place(FIRST_FRAME).position(shared.bits);
@@ -202,7 +205,6 @@ impl Plan {
             return Err(BackupError::NothingDurable);
         }
         let catalog = read_catalog(&shared.directory).map_err(io("read the catalog of"))?;
-        let mut manifest = keeper.manifest().clone();
         manifest.generation = 1;
         manifest.floor = shared.holds.floor();
         manifest.checkpoint = end;

@@ -146,7 +146,8 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     if shared.fork.is_child() {
         return Err(RetainError::Forked);
     }
-    let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+    // Not the keeper: what takes long here must not keep anybody from syncing.
+    let _alone = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
     let before = shared.holds.floor();
     let mut retained =
         Retained { dropped: 0, oldest: shared.oldest(), held: None, left: Vec::new() };
@@ -194,6 +195,7 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
             Err(segment) => target = segment,
         }
     }
+    let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(error) = install_catalog(&shared.directory) {
         shared.holds.lower(before);
         return Err(io("write the catalog of")(root, error));
@@ -204,6 +206,7 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     retained.dropped = u32::try_from(gone.len()).unwrap_or(u32::MAX);
     retained.oldest = shared.oldest();
     let noted = disk.sync_directory(root).and_then(|()| keeper.raise_floor(target));
+    drop(keeper);
     if let Err(error) = noted {
         let error = IoError::new("note the floor in", root, error);
         return Err(RetainError::Unfinished(Box::new(retained), Arc::new(error)));

@@ -47,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) maps: MapCache,
     /// What retention must leave.
     pub(crate) holds: Holds,
+    /// Whoever has this is the one that drops segments, or finds floor, catalog and first segment of
+    /// one moment. It may be held for as long as files are copied; it comes before the keeper.
+    pub(crate) retaining: Mutex<()>,
+    /// Held for as long as a manifest is written: syncs wait for it.
     pub(crate) keeper: Mutex<Keeper>,
     /// The named cursors.
     pub(crate) registry: Registry,

@@ -53,6 +53,7 @@ struct Cut {
 impl Plan {
     pub(super) fn make(shared: &Arc<Shared>, at: Option<Sequence>) -> Result<Self, ForkError> {
         // Retention waits: floor, catalog and the first segment are of one moment.
+        let waits = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
         let keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let visible = shared.frontier.visible();
         let proven = shared.frontier.durable();
@@ -62,6 +63,8 @@ impl Plan {
         } else {
             shared.frontier.durable_pair()
         };
+        let origin = keeper.manifest().clone();
+        drop(keeper);
         let bound = Cut { end, next };
         let segments = shared.segments.in_use();
         let first = segments.first().ok_or(ForkError::NothingDurable)?;
@@ -71,9 +74,8 @@ impl Plan {
         }
         let hold = Hold::take(shared, begin, shared.oldest()).ok_or(ForkError::Dropped)?;
         let catalog = catalog_of(shared, first.id())?;
-        let origin = keeper.manifest().clone();
         // From here on it stays as it is.
-        drop(keeper);
+        drop(waits);
         let cut = find_cut(shared, visible, bound, at)?;
         let place = place_before(shared, cut.next, &mut None)?;
         let (log, parts) = (new_log()?, parts(shared, &segments, cut, proven)?);

@@ -178,7 +178,7 @@ impl Attached {
         shared.registry.writing(&shared.fork, || ())?;
         let (cursor, place, hold) = {
             // Retention waits: what is before the start stays until it is held.
-            let _keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            let _waits = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
             let cursor = log.cursor(start)?;
             let place = place_before(shared, cursor.next_sequence(), &mut known)?;
             let hold = shared.holds.hold(place.position, place.next);
