@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use factlog::{AppendError, EventType, Expected, Meta, Opaque, StreamKey, Writer};
+use factlog::{AppendError, DiskObserver, EventType, Expected, Meta, Opaque, StreamKey, Writer};
 use tempfile::TempDir;
 
-use crate::surgery::{SegmentFile, segment_path};
-use crate::{Seen, read_all, small};
+use crate::surgery::{SegmentFile, copy_directory, segment_path};
+use crate::{SealHeld, Seen, read_all, small};
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 
@@ -85,6 +86,34 @@ pub fn log(segments: u64, closed: bool) -> (TempDir, Vec<Seen>) {
         writer.close().expect("closed");
     }
     (directory, events)
+}
+
+/// A log of four segments in `log` of a directory, of which nothing bears witness to be durable.
+///
+/// # Panics
+///
+/// When it cannot be written.
+pub fn never_synced() -> (TempDir, Vec<Seen>) {
+    let home = tempfile::tempdir().expect("a directory");
+    let (live, crashed) = (home.path().join("live"), home.path().join("log"));
+    let held = Arc::new(SealHeld::default());
+    let observer: Arc<dyn DiskObserver> = Arc::clone(&held) as _;
+    let mut writer = small().disk_observer(observer).open(&live).expect("a log");
+    while writer.log().stats().rollovers < 3 {
+        append(&mut writer, 150_000);
+    }
+    for _ in 0..20 {
+        append(&mut writer, 500);
+    }
+    let events = read_all(&writer.log());
+    copy_directory(&live, &crashed);
+    held.release();
+    drop(writer);
+    for number in 1..=4 {
+        let frames = SegmentFile::read(&crashed, number).frames();
+        assert!(frames.iter().all(|frame| frame.durable.raw() == 0), "segment {number}");
+    }
+    (home, events)
 }
 
 /// What is damaged. Segments are counted from 1.

@@ -16,8 +16,8 @@ use factlog::{
     DiskObserver, DiskOperation, OpenError, Options, Recovery, RecoveryOutcome, Start, Writer,
 };
 use factlog_simdisk::{CrashImage, Medium, SimDisk};
-use factlog_tests::damaged::{Damage, append, log};
-use factlog_tests::surgery::{copy_directory, segment_path, wait_for_segments};
+use factlog_tests::damaged::{Damage, append, log, never_synced};
+use factlog_tests::surgery::{SegmentFile, copy_directory, segment_path, wait_for_segments};
 use factlog_tests::{Random, Seen, read_from, small};
 
 /// As many of the last events of a log were not synced, at most.
@@ -53,10 +53,21 @@ impl DiskObserver for Draw {
 
 /// Recovers a copy of the log in `from`, and gives what power cuts would have left meanwhile.
 fn images_of(from: &Path, options: Options, what: &str) -> Vec<(Medium, CrashImage)> {
+    images_beside(from, |_| (), options, what)
+}
+
+/// The same; what `unsynced` writes is in the page cache alone when the recovery begins.
+fn images_beside(
+    from: &Path,
+    unsynced: impl FnOnce(&Path),
+    options: Options,
+    what: &str,
+) -> Vec<(Medium, CrashImage)> {
     let root = tempfile::tempdir().expect("a directory");
     let directory = root.path().join("log");
     copy_directory(from, &directory);
     let disk = SimDisk::new(root.path()).expect("a simulated disk");
+    unsynced(&directory);
     let random = Random::from_environment(what);
     let draw = Arc::new(Draw { disk, drawn: Mutex::new((random, Vec::new())) });
     let writer = options.disk_observer(Arc::clone(&draw) as _).open(&directory).expect("recovered");
@@ -148,6 +159,53 @@ fn is_a_repair_nothing_or_all_over_power_cuts() {
                 assert_eq!(next, events.len() as u64 + 1, "image {number}: a silent cut");
             }
         }
+    }
+    assert!(refused > 20 && done > 5, "{refused} refused, {done} done");
+}
+
+/// What a repair leaves was written by a process that was killed, and never synced: it is on the
+/// medium before the successor is that says what was lost.
+#[test]
+fn is_a_gap_kept_whatever_of_the_frames_below_it_was_not_synced() {
+    let (home, events) = never_synced();
+    let damaged = home.path().join("log");
+    let lost = Damage::Missing(2).apply(&damaged);
+    let kept = &events[..lost as usize - 1];
+    let whole = SegmentFile::read(&damaged, 1);
+    let mut medium = whole.clone();
+    let frames = whole.data_frames();
+    let from = frames[frames.len() / 2].offset as usize;
+    medium.bytes[from..whole.end() as usize].fill(0);
+    medium.write();
+    let in_memory = |directory: &Path| {
+        let mut segment = SegmentFile::read(directory, 1);
+        segment.bytes.clone_from(&whole.bytes);
+        segment.write_in_place();
+    };
+    let options = small().recovery(Recovery::Repair);
+    let images = images_beside(&damaged, in_memory, options, "a repair of what was not synced");
+    let (mut refused, mut done) = (0, 0);
+    for (number, (_, image)) in images.iter().enumerate() {
+        let target = tempfile::tempdir().expect("a directory");
+        image.write_to(target.path()).expect("written");
+        let directory = target.path().join("log");
+        let (writer, least) = match small().open(&directory) {
+            Err(OpenError::Damaged(_)) => {
+                refused += 1;
+                let again = small().recovery(Recovery::Repair).open(&directory);
+                (again.unwrap_or_else(|error| panic!("image {number}: {error}")), 0)
+            }
+            Err(error) => panic!("image {number}: {error}"),
+            Ok(writer) => {
+                done += 1;
+                (writer, kept.len())
+            }
+        };
+        let found = everything(&writer);
+        assert!(found.len() >= least, "image {number}: {} of {least} are left", found.len());
+        same(&found, &kept[..found.len().min(kept.len())], &format!("image {number}"));
+        let next = writer.next_sequence().get();
+        assert_eq!(next, events.len() as u64 + 1, "image {number}: the gap is gone");
     }
     assert!(refused > 20 && done > 5, "{refused} refused, {done} done");
 }

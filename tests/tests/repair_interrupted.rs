@@ -11,10 +11,9 @@ use std::sync::Arc;
 use factlog::{
     DiskObserver, OpenError, Options, Recovery, RecoveryOutcome, Start, WriteWay, Writer,
 };
-use factlog_tests::damaged::{Damage, append, log};
-use factlog_tests::surgery::{SegmentFile, copy_directory};
-use factlog_tests::{Interrupt, Random, SealHeld, Seen, read_all, read_from, small};
-use tempfile::TempDir;
+use factlog_tests::damaged::{Damage, append, log, never_synced};
+use factlog_tests::surgery::copy_directory;
+use factlog_tests::{Interrupt, Random, Seen, read_all, read_from, small};
 
 fn everything(writer: &Writer) -> Vec<Seen> {
     read_from(&writer.log(), Start::Oldest).expect("readable")
@@ -158,30 +157,6 @@ fn is_an_interrupted_repair_without_a_witness_nothing_or_all() {
         }
     }
     assert!(refused >= 5, "{refused}");
-}
-
-/// A log of four segments in `log` of a directory, of which nothing bears witness to be durable.
-fn never_synced() -> (TempDir, Vec<Seen>) {
-    let home = tempfile::tempdir().expect("a directory");
-    let (live, crashed) = (home.path().join("live"), home.path().join("log"));
-    let held = Arc::new(SealHeld::default());
-    let observer: Arc<dyn DiskObserver> = Arc::clone(&held) as _;
-    let mut writer = small().disk_observer(observer).open(&live).expect("a log");
-    while writer.log().stats().rollovers < 3 {
-        append(&mut writer, 150_000);
-    }
-    for _ in 0..20 {
-        append(&mut writer, 500);
-    }
-    let events = read_all(&writer.log());
-    copy_directory(&live, &crashed);
-    held.release();
-    drop(writer);
-    for number in 1..=4 {
-        let frames = SegmentFile::read(&crashed, number).frames();
-        assert!(frames.iter().all(|frame| frame.durable.raw() == 0), "segment {number}");
-    }
-    (home, events)
 }
 
 /// Names and bytes of what is in quarantine, without the epoch in front.

@@ -24,7 +24,7 @@ use crate::log::named::{damaged, register_all};
 use crate::log::options::Options;
 use crate::log::recovery::{Action, Verdict, act, decide, new_identity};
 use crate::log::report::RecoveryOutcome;
-use crate::log::syncer::{Background, Owed, Syncer};
+use crate::log::syncer::{Background, Owed, Syncer, write_again};
 use crate::log::table_keeper::TableKeeper;
 use crate::log::wait::Herald;
 use crate::log::writer::active::EngineFrame;
@@ -134,7 +134,7 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
         None => FrameClock::Fast(CounterClock::new()),
     };
     let ts = clock.now().max(found.last_ts.saturating_add(1));
-    let frame = EngineFrame {
+    let mut frame = EngineFrame {
         sequence: found.next,
         ts,
         epoch: manifest.epoch,
@@ -146,7 +146,7 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
         .map_or(Position::ZERO, |end| Position::new(end.header.segment, end.offset, manifest.bits));
     let heads = std::mem::take(&mut found.replay.heads);
     let at_end = heads.clone();
-    let unproven = std::mem::take(&mut found.unproven);
+    let mut unproven = std::mem::take(&mut found.unproven);
     let unsealed = std::mem::take(&mut found.unsealed);
     let (epoch, bits) = (manifest.epoch, manifest.bits);
     let keeper = Keeper::new(manifest, Some(manifest_file));
@@ -154,6 +154,19 @@ pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer
     let shared = make_shared(directory.clone(), keeper, &mut found, visible, report, settings)
         .map_err(io("watch for forks of"))?;
 
+    if gap.is_some() {
+        // Once the successor is durable, it alone says what was lost: were something to be missing
+        // below it then, it would be taken for a part of a torn tail, and the GAP with it.
+        for range in unproven.drain(..) {
+            let path = directory.segment(range.segment);
+            write_again(&shared, range)
+                .map_err(|source| IoError::new("make durable the segment", path, source))?;
+            found.durable = (Position::new(range.segment, range.to, bits), range.next);
+        }
+        let (durable, below) = found.durable;
+        shared.frontier.publish_durable(durable, below);
+        frame.durable = durable;
+    }
     let mut spares = spares.into_iter();
     let Taken { active, next, last_ts } =
         take_up(&shared, &found, &frame, (action, gap), &mut spares)?;
