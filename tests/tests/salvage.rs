@@ -12,6 +12,7 @@ use std::path::Path;
 use factlog::{
     EventType, Expected, Meta, Opaque, Recovery, Salvage, SalvageReport, Sequence, StreamKey,
 };
+use factlog_codec::FrameKind;
 use factlog_tests::surgery::{Inventory, SegmentFile, segment_path};
 use factlog_tests::{Seen, digest, read_all, small};
 use tempfile::TempDir;
@@ -161,6 +162,26 @@ fn is_what_a_repair_puts_aside_taken_out() {
     let all = Salvage::of(directory.path()).with_quarantine().behind_ends();
     let (taken, _) = take(&all);
     assert_all_but(&taken, &events, first.get()..first.get() + 1);
+}
+
+/// A repair whose GAP did not come onto the medium has not happened: it ends no segment.
+#[test]
+fn is_nothing_left_out_for_a_repair_that_was_cut_short() {
+    let (directory, events) = log();
+    let frame = SegmentFile::read(directory.path(), 2).frames()[9];
+    flip(directory.path(), 2, frame.offset + 100);
+    drop(small().recovery(Recovery::Repair).open(directory.path()).expect("repaired"));
+    // Of the successor, a power cut has left the SEGOPEN.
+    let mut segment = SegmentFile::read(directory.path(), 3);
+    let gap = segment.frames()[1];
+    assert_eq!(gap.kind, FrameKind::Gap);
+    segment.bytes[gap.offset as usize..].fill(0);
+    segment.write();
+    let lost = frame.sequence.get();
+    let (taken, report) = take(&Salvage::of(directory.path()).with_quarantine());
+    assert_all_but(&taken, &events, lost..lost + 1);
+    let hole = report.holes[0];
+    assert_eq!((hole.place.offset, hole.bytes), (frame.offset, frame.span), "{report}");
 }
 
 #[test]

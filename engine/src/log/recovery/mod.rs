@@ -24,5 +24,5 @@ pub use decide::Recovery;
 pub(super) use decide::{Action, Verdict, act, decide};
 pub(super) use found::{Begin, End, Found, Unproven};
 pub(super) use gather::{Depth, gather, new_identity};
-pub(super) use probe::read_open;
+pub(super) use probe::{read_gap, read_open};
 pub(super) use replay::{Absorbing, Head, Replay, agrees};

@@ -157,7 +157,11 @@ pub(crate) fn read_open(
 }
 
 /// The GAP at `offset`, if there is one.
-fn read_gap(file: &File, header: &SegmentHeader, offset: u32) -> std::io::Result<Option<GapBody>> {
+pub(crate) fn read_gap(
+    file: &File,
+    header: &SegmentHeader,
+    offset: u32,
+) -> std::io::Result<Option<GapBody>> {
     let mut bytes = vec![0; PAGE + align_up(FRAME_HEADER + GapBody::LEN)];
     let read = read_at(file, &mut bytes, u64::from(offset))?;
     let bytes = bytes.get(..read).unwrap_or(&[]);

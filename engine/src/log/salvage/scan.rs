@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use factlog_codec::layout::PAGE;
-use factlog_codec::{Epoch, LogId, SegOpen, SegmentHeader, SegmentId, Sequence};
+use factlog_codec::{Epoch, LogId, SegOpen, SegmentHeader, SegmentId, Sequence, Succession};
 
 use crate::log::disk::{open_regular, read_at};
-use crate::log::recovery::read_open;
+use crate::log::recovery::{read_gap, read_open};
 
 /// A file, and what its beginning says.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Opening {
     pub(super) epoch: Epoch,
     pub(super) sequence: Sequence,
     pub(super) open: SegOpen,
+    /// It counts: a repair that was cut short, whose GAP is not there, has not happened.
+    done: bool,
 }
 
 impl Scanned {
@@ -35,7 +37,8 @@ impl Scanned {
 
     /// Where `segment` ends, if this is the one behind it.
     pub(super) fn end_of(&self, segment: SegmentId) -> Option<u32> {
-        let before = self.opening?.open.before;
+        let opening = self.opening.filter(|opening| opening.done)?;
+        let before = opening.open.before;
         (before.segment == segment).then_some(before.end)
     }
 }
@@ -48,7 +51,9 @@ fn opening(path: &Path) -> Option<Opening> {
     let header = SegmentHeader::decode(header).ok()?;
     let (open, frame) = read_open(&file, &header, first).ok()??;
     let (log, segment) = (header.log, header.segment);
-    Some(Opening { log, segment, epoch: frame.epoch, sequence: frame.sequence, open })
+    let done = open.before.why != Succession::Repaired
+        || read_gap(&file, &header, frame.next_offset()).is_ok_and(|gap| gap.is_some());
+    Some(Opening { log, segment, epoch: frame.epoch, sequence: frame.sequence, open, done })
 }
 
 /// The segments of a folder; none if it cannot be listed. What was put aside by one recovery comes
