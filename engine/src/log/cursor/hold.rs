@@ -46,7 +46,7 @@ impl Hold {
             return taken;
         }
         // Under the lock the floor is up for good, or down again.
-        let _keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let _waits = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
         Self::take(shared, position, next)
     }
 
