@@ -4,12 +4,14 @@
 //! parent goes on as if nothing had happened.
 #![cfg(unix)]
 
+use std::os::unix::net::UnixStream;
+
 use factlog::{
-    Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, Log, Meta,
-    NotWriter, Opaque, OpenError, Options, Recovery, Replica, RetainError, Retention, SaveError,
-    SendError, Start, State, SubmitError, SyncError, ThreadOptions, WriteWay,
+    Aggregate, AppendError, AskError, AttachError, Context, Engine, EventType, Events, Feed, Log,
+    Meta, NotWriter, Opaque, OpenError, Options, Recovery, Replica, RetainError, Retention,
+    SaveError, SendError, Start, State, SubmitError, SyncError, ThreadOptions, WriteWay,
 };
-use factlog_tests::read_all;
+use factlog_tests::{read_all, surgery};
 
 static NOTE: EventType = EventType::opaque("note", 1);
 
@@ -293,4 +295,44 @@ fn does_a_forked_child_hold_no_lock_that_its_parent_has_let_go_of() {
     // SAFETY: waits for it; `status` is a valid place.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     drop(again.expect("its writer was dropped"));
+}
+
+/// What a follower has come to its parent notes, and nobody else.
+#[test]
+fn does_a_forked_child_note_nothing_for_a_follower() {
+    let (leader, taken) = (tempfile::tempdir(), tempfile::tempdir());
+    let (leader, taken) = (leader.expect("a directory"), taken.expect("a directory"));
+    let options = || Options::new().segment_size(4 << 20);
+    let mut writer = options().open(leader.path()).expect("a log");
+    writer.append(&Opaque::new(&NOTE, b"taken over")).expect("appended");
+    writer.sync().expect("synced");
+    let (one, other) = UnixStream::pair().expect("a connection");
+    let log = writer.log();
+    let feed = std::thread::spawn(move || Feed::of(&log).serve(one).is_ok());
+    let mut follower = options().open_follower(taken.path()).expect("a directory");
+    {
+        let mut following = follower.connect(other).expect("welcome");
+        while following.receive().expect("received").is_some_and(|turn| turn.next.get() < 2) {}
+    }
+    let manifests = || {
+        let read = |slot| std::fs::read(surgery::manifest_path(taken.path(), slot)).ok();
+        (read(0), read(1))
+    };
+    let before = manifests();
+    // SAFETY: the child takes no lock that another thread of the parent could hold, and leaves by
+    // `_exit`. An alarm ends it should it wait for something.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: asks the kernel for a signal.
+        unsafe { libc::alarm(20) };
+        let refused = matches!(follower.close(), Err(SyncError::Forked));
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(i32::from(!refused)) };
+    }
+    assert_eq!(exit_code(child), 0);
+    assert!(manifests() == before, "the child has written");
+    follower.close().expect("noted");
+    assert!(manifests() != before);
+    drop(writer);
+    feed.join().expect("no panic");
 }

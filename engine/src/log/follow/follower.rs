@@ -181,11 +181,14 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// It could not be noted.
+    /// It could not be noted; or this is a forked child, whose parent goes on.
     pub fn close(mut self) -> Result<(), SyncError> {
         let Some(Opened { taking, .. }) = &mut self.opened else { return Ok(()) };
         if let Some(error) = taking.shared.poison.get() {
             return Err(SyncError::Poisoned(error.clone()));
+        }
+        if taking.shared.fork.is_child() {
+            return Err(SyncError::Forked);
         }
         let (end, next) = taking.durable();
         let mut keeper = taking.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,9 +228,12 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if let Some(Opened { taking, .. }) = &self.opened {
-            taking.shared.frontier.end(Activity::Closed);
+        let Some(Opened { taking, tables, .. }) = &mut self.opened else { return };
+        if taking.shared.fork.is_child() {
+            // There is no such thread here, and nobody waits.
+            return tables.forget();
         }
+        taking.shared.frontier.end(Activity::Closed);
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) struct Ready {
 /// A log that is being taken over, and the thread that looks after its tables.
 pub(super) struct Opened {
     pub(super) taking: Taking,
-    pub(super) _tables: TableKeeper,
+    pub(super) tables: TableKeeper,
 }
 
 /// Takes the lock, and opens the log if there is one.
@@ -198,7 +198,7 @@ impl Ready {
         )
         .map_err(io("start a thread for"))?;
         let taking = Taking::new(shared, heads, (active, last), epoch);
-        Ok(Opened { taking, _tables: tables })
+        Ok(Opened { taking, tables })
     }
 }
 
