@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use factlog::{
     AppendError, Durability, EventType, Opaque, Options, Refusal, Sequence, Start, SyncError,
-    ThreadOptions, WaitStrategy, Waited, WriteWay,
+    ThreadOptions, WaitStrategy, Waited, WriteWay, Writer,
 };
 use factlog_simdisk::{Fault, Operation, SimDisk};
 use factlog_tests::read_all;
+use factlog_tests::surgery::segment_path;
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 const SOON: Duration = Duration::from_secs(60);
@@ -173,6 +174,42 @@ fn does_a_failed_write_stop_the_log_for_good() {
     assert!(each(WriteWay::Staged, Operation::Write, 12) >= 10);
     // Stores are no operations: here only SEALs are written, and new segments.
     each(WriteWay::Mapped, Operation::Write, 3);
+}
+
+/// A name that somebody gives to the file afterwards makes its pages no cleaner.
+#[test]
+fn is_what_a_failed_sync_has_lost_written_again_also_under_two_names() {
+    for way in [WriteWay::Mapped, WriteWay::Staged] {
+        let (directory, disk) = disk();
+        let path = directory.path().join("log");
+        let observed = || options(way, Durability::None).disk_observer(Arc::clone(&disk) as Arc<_>);
+        let mut writer = observed().open(&path).expect("opens");
+        let append = |writer: &mut Writer| {
+            writer.append(&Opaque::new(&BLOCK, &[7; 20_000])).expect("appended");
+        };
+        append(&mut writer);
+        writer.sync().expect("synced");
+        (0..20).for_each(|_| append(&mut writer));
+        let at = disk.operations_of(Operation::Sync) + 1;
+        disk.inject(Fault::at(at, ErrorKind::Other).only(Operation::Sync).sticky());
+        writer.sync().expect_err("the sync fails");
+        drop(writer);
+        disk.heal();
+        let elsewhere = directory.path().join("aside");
+        fs::hard_link(segment_path(&path, 1), elsewhere).expect("linked");
+
+        let mut writer = observed().open(&path).expect("opens again");
+        writer.sync().expect("durable");
+        assert_eq!(writer.log().durable().0.get(), 21);
+        let mut random = factlog_tests::Random::new(21);
+        for number in 0..10 {
+            let image = disk.crash(factlog_simdisk::Medium::PowerSafe, &mut || random.next());
+            let target = tempfile::tempdir().expect("a directory");
+            image.expect("drawn").write_to(target.path()).expect("written");
+            let log = Options::new().open_read_only(target.path().join("log")).expect("opens");
+            assert_eq!(read_all(&log).len(), 21, "{way:?}, image {number}");
+        }
+    }
 }
 
 /// No space for the next segment is an answer before anything is accepted; with space it goes on.

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io;
 
-use factlog_codec::layout::seal_offset;
-use factlog_codec::{Position, Seal, SegmentId, Sequence, WriteWay};
+use factlog_codec::layout::{PAGE, seal_offset};
+use factlog_codec::{Position, Seal, SegmentId, Sequence, WriteWay, all_zero};
 
 use super::order::{Failed, Medium};
 use crate::log::disk::{check_in_place, check_one_name, has_other_names, open_regular, read_at};
@@ -92,9 +92,12 @@ fn sync(shared: &Shared, in_use: &InUse) -> io::Result<()> {
 pub(in crate::log) fn write_again(shared: &Shared, range: Unproven) -> io::Result<()> {
     let path = shared.directory.segment(range.segment);
     let disk = shared.directory.io();
-    // A file that another log shares is never written; it was durable when it was shared.
+    // A file that another log shares is never written; it was durable when it was shared. A fork has
+    // names of segments with a SEAL only. Of one without, any other name was given by somebody who
+    // did not ask whether it is durable, and its bytes stay as they are.
     let file = open_regular(&path, true)?;
-    if shared.owner(range.segment).log != shared.log || has_other_names(&file)? {
+    let ours = shared.owner(range.segment).log == shared.log;
+    if !ours || has_other_names(&file)? && !is_unsealed(&file, shared.bits)? {
         return disk.sync_data(&file);
     }
     let mut chunk = vec![0; 1 << 20];
@@ -109,6 +112,13 @@ pub(in crate::log) fn write_again(shared: &Shared, range: Unproven) -> io::Resul
         from += len as u64;
     }
     disk.sync_data(&file)
+}
+
+/// Whether the page of the SEAL is all zero.
+fn is_unsealed(file: &File, bits: u8) -> io::Result<bool> {
+    let mut page = vec![0; PAGE];
+    let read = read_at(file, &mut page, seal_offset(bits) as u64)?;
+    Ok(read == PAGE && all_zero(&page))
 }
 
 pub(in crate::log) fn seal_late(shared: &Shared, id: SegmentId, seal: &Seal) -> io::Result<()> {
