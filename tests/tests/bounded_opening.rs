@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use factlog::{
     AppendError, EventType, Expected, Log, LogId, Meta, Opaque, OpenError, RecoveryOutcome,
-    RecoveryReport, Retention, SegmentId, Sequence, Start, StreamKey, StreamVersion, Writer,
+    RecoveryReport, Retention, Scrub, SegmentId, Sequence, Start, StreamKey, StreamVersion, Writer,
 };
 use factlog_codec::layout::seal_offset;
-use factlog_codec::{Catalog, CatalogEntry, Fold, Seal};
+use factlog_codec::{Catalog, CatalogEntry, Fold, Seal, Walk};
 use factlog_tests::surgery::{SegmentFile, copy_directory, used_segments};
 use factlog_tests::{Seen, read_from, small};
 use tempfile::TempDir;
@@ -414,6 +414,37 @@ fn is_damage_in_a_segment_without_a_seal_found() {
 /// A segment that recovery has cut has no SEAL, and need not be read any more.
 #[test]
 fn is_a_segment_that_recovery_cut_passed_over() {
+    cut_and_passed_over(|segment, torn| segment.bytes[torn as usize + 60] ^= 1);
+}
+
+/// Of a rollover, a power cut may leave the SEAL, and neither the last frames below it nor the next
+/// segment: all is zero up to there. That is a torn tail too, and nothing goes on under that SEAL.
+#[test]
+fn is_a_segment_that_was_cut_below_an_older_seal_passed_over() {
+    cut_and_passed_over(|segment, torn| {
+        let (key, at) = (segment.key(), seal_offset(22));
+        let frames = segment.frames();
+        let (first, last) = (frames[0], frames[frames.len() - 1]);
+        let mut walk = Walk::new(key, &segment.bytes[..at], None);
+        while walk.next_frame().is_ok() {}
+        let seal = Seal {
+            end: last.next_offset(),
+            first_sequence: first.sequence,
+            next_sequence: last.next_sequence(),
+            first_ts: first.ts,
+            last_ts: last.ts,
+            fold: walk.state().fold,
+            frames: walk.state().frames,
+            epoch: last.epoch,
+            chain: [0; 32],
+        };
+        segment.bytes[torn as usize..].fill(0);
+        segment.bytes[at..].copy_from_slice(&seal.encode(key, at as u32));
+    });
+}
+
+/// Cuts the third segment of a log where `tear` has torn its tail off, and goes on.
+fn cut_and_passed_over(tear: impl Fn(&mut SegmentFile, u32)) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut writer = small().open(directory.path()).expect("a log");
     fill(&mut writer, directory.path(), 3);
@@ -424,16 +455,21 @@ fn is_a_segment_that_recovery_cut_passed_over() {
     let mut segment = SegmentFile::read(directory.path(), 3);
     let frames = segment.data_frames();
     let torn = frames[frames.len() - 10];
-    segment.bytes[torn.offset as usize + 60] ^= 1;
+    tear(&mut segment, torn.offset);
     segment.write();
+    let sealed = segment.bytes[seal_offset(22)..].to_vec();
     let mut writer = small().open(directory.path()).expect("cut");
     assert_eq!(writer.recovery().outcome, RecoveryOutcome::Torn, "{}", writer.recovery());
+    assert_eq!(writer.next_sequence(), torn.sequence);
     fill(&mut writer, directory.path(), 7);
     writer.close().expect("closed");
     let bytes = SegmentFile::read(directory.path(), 3).bytes;
-    assert!(bytes[seal_offset(22)..].iter().all(|byte| *byte == 0), "nothing is written there");
+    assert!(bytes[seal_offset(22)..] == sealed, "nothing is written there");
     let contents = Contents::of(directory.path());
-    contents.check_seeks(&small().open_read_only(directory.path()).expect("opens"));
+    let log = small().open_read_only(directory.path()).expect("opens");
+    contents.check_seeks(&log);
+    let report = log.scrub(Scrub::new()).expect("begun");
+    assert!(report.is_clean(), "{report}");
     opened(directory.path(), &contents, 1, &[]);
 }
 

@@ -113,6 +113,11 @@ impl Gathering<'_> {
         if let Some(stop) = stop {
             self.stop = Some((id, stop));
             self.look_into(&mut reader, id, key, offset, self.found.next)?;
+            let sealed = self.found.end.is_some_and(|end| end.sealed);
+            if !(probe.unsealed || sealed) {
+                // There were frames up to where the SEAL says, and no segment may go on under it.
+                self.found.facts.zero_behind = false;
+            }
             self.space = reader.into_space();
             return Ok(false);
         }

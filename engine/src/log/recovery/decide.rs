@@ -9,7 +9,7 @@ pub(crate) struct Facts {
     pub(crate) end: Position,
     /// Everything below this was durable, by the greatest witness there is.
     pub(crate) durable: Position,
-    /// Everything behind the end, in its segment, is zero.
+    /// Everything behind the end, in its segment, is zero, but for a SEAL that says that end.
     pub(crate) zero_behind: bool,
     /// Segments behind the end are in use.
     pub(crate) used_behind: bool,

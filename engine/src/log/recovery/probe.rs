@@ -36,8 +36,8 @@ impl Probe {
     /// The SEAL, where it says the same as the next segment, all of it below the durable bound: then
     /// nothing of the segment has to be read.
     ///
-    /// A segment that recovery ended has none, since nothing is written above its end; there the
-    /// next segment is believed alone.
+    /// A segment that recovery ended has none, since nothing is written above its end, or an older
+    /// one, of frames that were torn off; there the next segment is believed alone.
     pub(super) fn peaceful(&self, next: &Self, durable: Position) -> Option<Ended> {
         let ((_, first), (open, after)) = (self.open.as_ref()?, next.open.as_ref()?);
         let before = open.before;
@@ -60,7 +60,8 @@ impl Probe {
         }
         // Ended by recovery, or by a fork: it holds what the successor says, which was synced before
         // it counted. An ancestor's SEAL speaks of what came behind the fork as well.
-        let cut = (self.cut.is_some() || self.unsealed && before.why != Succession::Full)
+        let older = self.seal.is_none_or(|seal| seal.end != before.end);
+        let cut = (self.cut.is_some() || older && before.why != Succession::Full)
             && first.ts < after.ts
             && first.epoch <= after.epoch
             && first.sequence <= after.sequence;
