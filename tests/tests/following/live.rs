@@ -17,6 +17,8 @@ fn is_the_log_of_a_follower_that_of_its_leader_byte_for_byte() {
     let (here, there) = (scratch(), scratch());
     let mut writer = options().open(here.path()).expect("a log");
     write(&mut writer, 34_000);
+    // Only what is durable is sent, and the first of it says which log it is.
+    writer.sync().expect("synced");
     let (stream, feeding) = serve(&writer.log());
     let mut follower = options().open_follower(there.path()).expect("a directory");
     assert!(follower.log().is_none());
