@@ -10,7 +10,7 @@ use factlog_codec::{
     Sequence, Succession, WalkState,
 };
 
-use super::frames::{Frames, NoFrame};
+use super::frames::{Frames, NoFrame, before};
 use super::medium::{CHUNK, SegmentFile};
 use super::pace::{Pace, Stopped};
 use super::report::{Remedy, ScrubFinding, ScrubReason, ScrubReport};
@@ -258,11 +258,11 @@ fn frames(
         chain.whole = false;
         let from = state.sequence.unwrap_or(target.first);
         let found = frames.look_on(&state, (from, target.next.first), &mut budget)?;
-        let (to, next) =
-            found.map_or((end, target.next.first), |header| (header.offset, header.sequence));
-        let bytes = u64::from(to.saturating_sub(state.offset));
+        let behind = WalkState { offset: end, sequence: Some(target.next.first), ..state };
+        chain.state = found.map_or(behind, |header| before(&header, &state));
+        let next = chain.state.sequence.unwrap_or(target.next.first);
+        let bytes = u64::from(chain.state.offset.saturating_sub(state.offset));
         report.add(target.frames(state.offset, bytes, reason, from..next));
-        chain.state = WalkState { offset: to, sequence: Some(next), ..state };
     }
     Ok(chain)
 }

@@ -2,8 +2,8 @@
 
 use factlog_codec::layout::{ALIGN, FRAME_HEADER, PAGE};
 use factlog_codec::{
-    FrameError, FrameHeader, FramePieces, Position, SegmentKey, Sequence, StopReason, WalkState,
-    find_candidate,
+    FrameError, FrameHeader, FrameKind, FramePieces, Position, SegmentKey, Sequence, StopReason,
+    WalkState, find_candidate,
 };
 
 use super::pace::Stopped;
@@ -146,12 +146,21 @@ impl Frames<'_, '_, '_> {
         (from, to): (Sequence, Sequence),
     ) -> bool {
         let own = Position::new(self.key.segment(), header.offset, self.bits);
-        let anything = WalkState { offset: header.offset, sequence: None, ..*state };
         header.durable <= own
             && (from..=to).contains(&header.sequence)
             && header.next_sequence() <= to
-            && anything.admit(header).is_ok()
+            && before(header, state).admit(header).is_ok()
     }
+}
+
+/// What a frame is held against that is found behind `state`, past frames that are lost: whatever
+/// they were. One of them may have begun the epoch.
+pub(super) fn before(header: &FrameHeader, state: &WalkState) -> WalkState {
+    let epoch = match header.kind {
+        FrameKind::Epoch | FrameKind::SegOpen => state.epoch,
+        _ => state.epoch.max(header.epoch),
+    };
+    WalkState { offset: header.offset, sequence: Some(header.sequence), epoch, ..*state }
 }
 
 fn bytes_between(from: u32, to: u32) -> usize {
