@@ -310,6 +310,23 @@ fn does_a_table_that_does_not_fit_cost_nothing_but_time() {
     }
 }
 
+/// All its checks hold, and it fits; but no stream has come as far as it says. What contradicts it is
+/// no damage.
+#[test]
+fn is_a_table_that_lies_no_evidence() {
+    let source = log();
+    let contents = Contents::of(source.path());
+    edit_table(source.path(), 11, |_, entries| {
+        for entry in entries {
+            entry.version = entry.version.next();
+        }
+    });
+    let report = opened(source.path(), &contents, 12, &[11]);
+    assert_eq!(report.outcome, RecoveryOutcome::ClosedCleanly, "{report}");
+    // It is gone; the one before it will do.
+    opened(source.path(), &contents, 2, &[]);
+}
+
 fn seal_of(segment: &SegmentFile) -> Seal {
     let at = seal_offset(22);
     Seal::decode(segment.key(), at as u32, &segment.bytes[at..]).expect("sealed")

@@ -101,10 +101,18 @@ pub(in crate::log) fn gather_with(
         None => gather(directory, manifest, begin, ids, depth, &mut |_| {}),
     };
     let (mut depth, mut found) = (depth, gather(begin, depth)?);
-    if found.table.is_some() && found.replay.lacks_types() {
-        // The SEGOPEN that has the types of all that was passed over is none that could be taken.
+    if let Some(table) = found.table
+        && (found.replay.lacks_types() || found.refused.is_some())
+    {
+        // The SEGOPEN that has the types of all that was passed over is none that could be taken; or
+        // something contradicts what the table says, which is no evidence.
         depth = Depth::Everything;
-        found = gather(read_begin(directory, manifest)?, depth)?;
+        let before =
+            std::mem::replace(&mut found, gather(read_begin(directory, manifest)?, depth)?);
+        if before.refused.is_some() && found.refused.is_none() {
+            found.bad_tables = before.bad_tables;
+            found.bad_tables.push(table);
+        }
     }
     let Some(refused) = found.refused else { return Ok(found) };
     // A part of that frame was taken in before it was refused: once more, without it.
