@@ -104,7 +104,10 @@ fn cold(log: &factlog::Log) -> BTreeMap<u64, Sum> {
     let replica = Replica::of(log).state::<Sum>().start().expect("a replica");
     replica.at_least(log.visible().0, LONG).expect("in time");
     let mut all = BTreeMap::new();
-    replica.for_each::<Sum>(|key, sum| drop(all.insert(*key, sum.clone()))).expect("held");
+    let mut note = |key: &u64, sum: &Sum| {
+        all.insert(*key, sum.clone());
+    };
+    replica.for_each::<Sum>(&mut note).expect("held");
     all
 }
 
