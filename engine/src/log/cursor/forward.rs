@@ -361,6 +361,12 @@ impl<'a> Batch<'a> {
         Ok(true)
     }
 
+    /// There are not as many events in a frame as it says: one would be left out.
+    #[cold]
+    fn miscounted(&self, header: &FrameHeader) -> ReadError {
+        ReadError::Items(self.segment.place(header.offset), ItemFault::Count(header.count))
+    }
+
     /// Holds a frame that verifies against what stands before it: opening does not walk every
     /// segment, and somebody may have put whole frames elsewhere.
     #[inline]
@@ -414,6 +420,9 @@ impl<'a> Batch<'a> {
             let header = current.header;
             let item_at = header.len - items.remaining() as u32;
             let Some(item) = items.next() else {
+                if header.kind == FrameKind::Data && self.place.next != header.next_sequence() {
+                    return Err(self.miscounted(&header));
+                }
                 self.place.offset = header.next_offset();
                 self.place.next = header.next_sequence().max(self.place.next);
                 self.place.current = None;
