@@ -60,7 +60,8 @@ impl Probe {
         }
         // Ended by recovery, or by a fork: it holds what the successor says, which was synced before
         // it counted. An ancestor's SEAL speaks of what came behind the fork as well.
-        let older = self.seal.is_none_or(|seal| seal.end != before.end);
+        // (A SEAL that cannot be read says nothing at all: perhaps the file ends before it.)
+        let older = self.unsealed || self.seal.is_some_and(|seal| seal.end != before.end);
         let cut = (self.cut.is_some() || older && before.why != Succession::Full)
             && first.ts < after.ts
             && first.epoch <= after.epoch
