@@ -4,7 +4,7 @@
 //! against the same log without any, whose segments are all walked. Then tables and SEALs are
 //! damaged, swapped and foreign: opening may read more, and finds the same.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use factlog::{
@@ -13,7 +13,7 @@ use factlog::{
 };
 use factlog_codec::layout::seal_offset;
 use factlog_codec::{Catalog, CatalogEntry, Fold, Seal, Walk};
-use factlog_tests::surgery::{SegmentFile, copy_directory, used_segments};
+use factlog_tests::surgery::{SegmentFile, copy_directory, segment_path, used_segments};
 use factlog_tests::{Seen, read_from, small};
 use tempfile::TempDir;
 
@@ -488,6 +488,12 @@ fn cut_and_passed_over(tear: impl Fn(&mut SegmentFile, u32)) {
     let report = log.scrub(Scrub::new()).expect("begun");
     assert!(report.is_clean(), "{report}");
     opened(directory.path(), &contents, 1, &[]);
+    // Where the file ends before any SEAL nobody knows what it says: the segment is read.
+    let file = File::options().write(true).open(segment_path(directory.path(), 3));
+    let cut = file.and_then(|file| file.set_len(frames[frames.len() / 2].offset.into()));
+    cut.expect("shortened");
+    let log = small().open_read_only(directory.path()).expect("opens for reading");
+    assert_eq!(log.recovery().outcome, RecoveryOutcome::Damaged, "{}", log.recovery());
 }
 
 #[test]

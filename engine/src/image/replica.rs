@@ -403,9 +403,8 @@ impl Follower {
         let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.stopped = Some(stopped);
         let mut wanted = self.inside.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = wanted.take() {
-            told.leave(Err(SnapshotTrouble::Ended));
-        }
+        // Whoever waits for it learns that it has ended.
+        *wanted = None;
         drop((wanted, progress));
         self.inside.came.notify_all();
     }

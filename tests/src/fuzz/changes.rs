@@ -168,8 +168,7 @@ pub(super) fn run(bytes: &[u8], reached: &mut Reached) {
     let root = directory.path();
     draft.write(root, follow);
 
-    let recovery = [Recovery::CutTorn, Recovery::Repair, Recovery::Strict, Recovery::Repair];
-    let recovery = recovery[usize::from(how >> 3 & 3)];
+    let recovery = probe::recovery(how >> 3);
     let before = probe::read(root, recovery, reached);
     if let (Some(before), Some(place)) = (&before, first) {
         let untouched = prefix(base, place);

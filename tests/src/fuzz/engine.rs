@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use factlog::{
-    Aggregate, CommandError, Context, Engine, Events, Failure, LocalCommand, LocalEngine, Recovery,
-    Snapshots, State, StoredState,
+    Accepted, Aggregate, CommandError, Context, Engine, Events, Failure, LocalCommand, LocalEngine,
+    Recovery, Snapshots, State, StoredState,
 };
 
 use super::changes::{self, Place};
 use super::draft::{Draft, Follow};
 use super::input::Input;
+use super::probe;
 use super::reached::Reached;
 use crate::{scratch, small};
 
@@ -79,9 +80,12 @@ const KEYS: u64 = 5;
 /// Commands that the log has answers to.
 const SENT: u64 = 24;
 
+fn add(number: u64) -> Add {
+    Add { units: number % 7, to: (number / 3) % KEYS }
+}
+
 fn command(number: u64) -> LocalCommand<Tally> {
-    let add = Add { units: number % 7, to: (number / 3) % KEYS };
-    LocalCommand::new(number % KEYS, add).idempotency_key(number.to_le_bytes())
+    LocalCommand::new(number % KEYS, add(number)).idempotency_key(number.to_le_bytes())
 }
 
 fn base() -> &'static Draft {
@@ -93,8 +97,7 @@ fn base() -> &'static Draft {
         let engine = engine.snapshots(Snapshots::on_request().bytes_per_second(None));
         let engine = engine.aggregate::<Tally>().start().expect("an engine");
         for number in 0..SENT {
-            let add = Add { units: number % 7, to: (number / 3) % KEYS };
-            let add = engine.command::<Tally>(number % KEYS, add);
+            let add = engine.command::<Tally>(number % KEYS, add(number));
             // Whatever it comes to.
             let _ = add.idempotency_key(number.to_le_bytes()).call();
             if number == SENT / 2 {
@@ -142,8 +145,7 @@ pub(super) fn run(bytes: &[u8], reached: &mut Reached) {
     let follow = Follow { from: first.filter(|_| how & 1 != 0), folds: how & 2 != 0 };
     let directory = scratch();
     draft.write(directory.path(), follow);
-    let recovery = [Recovery::CutTorn, Recovery::Repair, Recovery::Strict, Recovery::Repair];
-    engines(directory.path(), recovery[usize::from(how >> 3 & 3)], reached);
+    engines(directory.path(), probe::recovery(how >> 3), reached);
 }
 
 /// One byte of the snapshot is another.
@@ -168,14 +170,22 @@ fn states(engine: &mut LocalEngine) -> Vec<Option<Tally>> {
     (0..KEYS).map(|key| engine.look::<Tally, _>(key, Tally::clone).ok()).collect()
 }
 
+/// Whether it was answered before.
+fn is_known(answer: &Result<Accepted<u64>, CommandError<String>>) -> bool {
+    match answer {
+        Ok(accepted) => accepted.duplicate,
+        Err(CommandError::Rejected { duplicate, .. }) => *duplicate,
+        Err(CommandError::Failed(Failure::Earlier(_))) => true,
+        Err(_) => false,
+    }
+}
+
 /// Starts an engine, sends what was sent before, and something new; closes it, and starts it again.
 fn engines(directory: &Path, recovery: Recovery, reached: &mut Reached) {
     let mut engine = match open(directory, recovery) {
         Ok(engine) => engine,
         Err(said) => {
-            if std::env::var_os("FACTLOG_SHOW").is_some() {
-                eprintln!("{said}");
-            }
+            probe::show(&said);
             assert!(!said.is_empty());
             return reached.note("refused");
         }
@@ -192,13 +202,11 @@ fn engines(directory: &Path, recovery: Recovery, reached: &mut Reached) {
     engine.call_all::<Tally>((0..SENT + 14).map(command), |answer| {
         sent += 1;
         let what = match &answer {
-            Ok(accepted) if accepted.duplicate => "known",
+            answer if is_known(answer) => "known",
             Ok(_) => "accepted",
-            Err(CommandError::Rejected { duplicate: true, .. }) => "known",
             Err(CommandError::Rejected { .. }) => "rejected",
             Err(CommandError::KeyReused) => "reused",
             Err(CommandError::Suspended(_)) => "for-suspended",
-            Err(CommandError::Failed(Failure::Earlier(_))) => "known",
             Err(CommandError::Failed(Failure::Unreadable(_))) => {
                 lost = true;
                 "unreadable"
@@ -217,19 +225,10 @@ fn engines(directory: &Path, recovery: Recovery, reached: &mut Reached) {
     let after = (states(&mut again), again.last());
     assert!(before == after, "{before:?}, and started again {after:?}");
     // What was answered stays answered.
-    let answers = |engine: &mut LocalEngine| {
-        let mut known = 0;
-        engine.call_all::<Tally>((SENT..SENT + 14).map(command), |answer| {
-            known += u64::from(match answer {
-                Ok(accepted) => accepted.duplicate,
-                Err(CommandError::Rejected { duplicate, .. }) => duplicate,
-                Err(CommandError::Failed(Failure::Earlier(_))) => true,
-                Err(_) => false,
-            });
-        });
-        known
-    };
-    let known = answers(&mut again);
+    let mut known = 0;
+    again.call_all::<Tally>((SENT..SENT + 14).map(command), |answer| {
+        known += u64::from(is_known(&answer));
+    });
     assert_eq!(again.last(), before.1, "{known} of 14 were known");
     reached.note("again");
 }

@@ -166,10 +166,15 @@ pub(super) fn word(outcome: Result<RecoveryOutcome, &OpenError>) -> &'static str
 }
 
 /// Tells what came of opening, if the environment asks for it: to see what an input does.
-fn show(said: impl Display) {
+pub(super) fn show(said: impl Display) {
     if std::env::var_os("FACTLOG_SHOW").is_some() {
         eprintln!("{said}");
     }
+}
+
+/// How a log is opened, by two bits.
+pub(super) fn recovery(bits: u8) -> Recovery {
+    [Recovery::CutTorn, Recovery::Repair, Recovery::Strict, Recovery::Repair][usize::from(bits & 3)]
 }
 
 /// Opens it for reading, and reads it; nothing if it is refused. As much of it is looked at as
