@@ -78,8 +78,13 @@ impl Write for Watched {
         let (head, body) = bytes.split_first_chunk().expect("a whole message");
         let message = FollowHead::decode(head).and_then(|head| head.open(body));
         if let Ok(FollowMessage::Ack(position, _)) = message {
-            assert!(!self.medium.dirty.load(Ordering::SeqCst), "acknowledged before it is durable");
-            self.acknowledged.lock().expect("no panic").push(position.raw());
+            let mut acknowledged = self.acknowledged.lock().expect("no panic");
+            // What was acknowledged before may be said again beside a manifest that could not be
+            // synced: it only notes how far that is.
+            let rises = acknowledged.last().is_none_or(|last| *last < position.raw());
+            let dirty = self.medium.dirty.load(Ordering::SeqCst);
+            assert!(!(rises && dirty), "acknowledged before it is durable");
+            acknowledged.push(position.raw());
         }
         self.stream.write(bytes)
     }
