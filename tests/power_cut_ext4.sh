@@ -30,9 +30,14 @@ probe() {
     for tool in qemu-storage-daemon mkfs.ext4 losetup unshare mount umount timeout; do
         command -v "$tool" >/dev/null 2>&1 || { echo "there is no $tool"; return; }
     done
-    # Not every build of the daemon has the export.
-    qemu-storage-daemon --help 2>&1 | grep -q "fuse,id=" ||
-        { echo "this qemu-storage-daemon exports nothing by FUSE"; return; }
+    # Not every build of the daemon has the export. (Its whole text first: a pipe that is closed early
+    # would end it with a signal.)
+    local help
+    help=$(qemu-storage-daemon --help 2>&1) || true
+    case $help in
+        *"fuse,id="*) ;;
+        *) echo "this qemu-storage-daemon exports nothing by FUSE"; return ;;
+    esac
     # A kernel may have the devices, and not let them be used.
     unshare -m true 2>/dev/null || { echo "no mount namespace is to be had"; return; }
     losetup --find >/dev/null 2>&1 || { echo "no loop device is free"; return; }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use factlog_codec::layout::{FIRST_FRAME, FRAME_HEADER, PAGE, align_up, seal_offset};
 use factlog_codec::{
@@ -50,6 +50,7 @@ pub fn used_segments(directory: &Path) -> Vec<u32> {
 ///
 /// When the directory cannot be read.
 pub fn wait_for_segments(directory: &Path, count: usize) {
+    let began = Instant::now();
     loop {
         let entries = fs::read_dir(directory.join("seg")).expect("a directory of segments");
         let names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
@@ -60,6 +61,7 @@ pub fn wait_for_segments(directory: &Path, count: usize) {
         if ending(".tmp") == 0 && ending(".log") > count {
             return;
         }
+        assert!(began.elapsed() < Duration::from_secs(120), "{count} are not prepared: {names:?}");
         std::thread::yield_now();
     }
 }

@@ -192,8 +192,9 @@ fn does_a_cursor_that_turns_durable_in_the_middle_of_a_frame_miss_nothing() {
         assert!(event.sequence() > Sequence::FIRST);
         writer.append(&note()).expect("appended");
     }
+    writer.close().expect("closed");
     let mut left = 0;
-    while cursor.wait(WaitStrategy::Park, SHORT) == Waited::Ready {
+    while cursor.wait(WaitStrategy::Park, SOON) == Waited::Ready {
         while cursor.next_event().expect("readable").is_some() {
             left += 1;
         }

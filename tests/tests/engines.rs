@@ -16,6 +16,7 @@ use factlog::{
     Aggregate, Context, DiskObserver, DiskOperation, Durability, Engine, EngineBuilder, Events,
     LocalCommand, Options, Replica, Sequence, Start, State, WaitStrategy, Waited,
 };
+use factlog_tests::surgery::wait_for_segments;
 use factlog_tests::{Random, small};
 
 #[factlog::event(name = "add", version = 1)]
@@ -188,6 +189,8 @@ fn does_a_disk_that_does_not_answer_hinder_its_own_engine_only() {
         let slow = engine(&directory.path().join("slow"), observed).start().expect("an engine");
         let other = small().durability(Durability::Group);
         let quick = engine(&directory.path().join("quick"), other).start().expect("an engine");
+        // What is synced from now on is the engine's.
+        wait_for_segments(&directory.path().join("slow"), 2);
         stops.armed.store(1, Ordering::SeqCst);
         thread::scope(|scope| {
             let client = slow.client();

@@ -6,6 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use factlog::{EventType, Opaque, OpenError, Options, Recovery, RecoveryOutcome, Start};
 use factlog_tests::surgery::{
@@ -213,12 +214,12 @@ fn are_frames_of_another_log_segment_or_place_never_taken() {
 fn can_a_log_be_read_while_its_writer_recovers_and_starts_again() {
     let directory = scratch();
     append(directory.path(), 0..1);
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (stop, started) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut opened, mut most) = (0, 0);
     std::thread::scope(|scope| {
         let restarts = scope.spawn(|| {
             let (mut serial, mut restarts) = (1, 0_u64);
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 let mut writer = options(restarts).open(directory.path()).expect("opens");
                 for _ in 0..30 {
                     let mut bytes = payload(serial);
@@ -227,13 +228,14 @@ fn can_a_log_be_read_while_its_writer_recovers_and_starts_again() {
                     serial += 1;
                 }
                 restarts += 1;
+                started.store(restarts, Ordering::Relaxed);
                 if restarts % 2 == 0 {
                     writer.close().expect("closed");
                 }
             }
             restarts
         });
-        while opened < 60 {
+        while opened < 60 || (started.load(Ordering::Relaxed) < 3 && !restarts.is_finished()) {
             let log = small().open_read_only(directory.path()).expect("it is there all the time");
             let damaged = matches!(log.recovery().outcome, RecoveryOutcome::Damaged);
             assert!(!damaged, "{}", log.recovery());
@@ -246,7 +248,7 @@ fn can_a_log_be_read_while_its_writer_recovers_and_starts_again() {
             assert!(count >= most, "{count} events after {most}");
             (opened, most) = (opened + 1, count);
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         let restarts = restarts.join().expect("no panic");
         println!("opened {opened} times beside {restarts} restarts, {most} events");
         assert!(restarts > 2);

@@ -83,14 +83,18 @@ fn without_descriptors() {
         total += fill(&mut writer, 700).0;
         {
             let limit = Limit::set(used());
-            // Prepared segments are used up first.
-            let (appended, refused) = fill(&mut writer, 1_000);
-            total += appended;
+            // Prepared segments are used up first. The threads in the background give back a
+            // descriptor now and then, for which there would be one more: it is taken as well.
+            let mut taken = Vec::new();
+            let refused = (0..500).find_map(|_| {
+                taken.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+                let (appended, refused) = fill(&mut writer, 20);
+                total += appended;
+                refused
+            });
             let Some(AppendError::Prepare(error)) = refused else { panic!("{refused:?}") };
             assert!(is(&error.source, libc::EMFILE), "{error}");
-            // Segments that are not mapped any more cannot be opened. The threads in the background
-            // may have given back a descriptor since: it is taken as well.
-            let mut taken = Vec::new();
+            // Segments that are not mapped any more cannot be opened.
             let unread = (0..50)
                 .map(|_| {
                     taken.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
@@ -150,21 +154,20 @@ fn without_descriptors_at_the_first_sync() {
     assert_eq!(count(&writer.log()).expect("readable"), before);
 }
 
-/// Mappings of a page each, none beside another of the same kind, until there can be no more.
-fn exhaust() -> Vec<*mut libc::c_void> {
-    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("a limit");
-    let most: usize = most.trim().parse().expect("a number");
-    let mut maps = Vec::with_capacity(most);
+/// Mappings of a page each, none beside another of the same kind, until there can be no more than
+/// `maps`, which has room for all that there may be.
+fn exhaust(maps: &mut Vec<*mut libc::c_void>) {
+    let most = maps.capacity();
     loop {
-        let protection = if maps.len() % 2 == 0 { libc::PROT_READ } else { libc::PROT_NONE };
+        let protection = if maps.len().is_multiple_of(2) { libc::PROT_READ } else { libc::PROT_NONE };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let map = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
         if map == libc::MAP_FAILED {
-            return maps;
+            return;
         }
+        assert!(maps.len() < most, "there is no limit");
         maps.push(map);
-        assert!(maps.len() <= most, "there is no limit");
     }
 }
 
@@ -172,9 +175,16 @@ fn without_mappings() {
     let directory = scratch();
     let mut writer = options().open(directory.path()).expect("opens");
     let mut total = fill(&mut writer, 700).0;
-    let maps = exhaust();
-    let (appended, refused) = fill(&mut writer, 1_000);
-    total += appended;
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("a limit");
+    let mut maps = Vec::with_capacity(most.trim().parse().expect("a number"));
+    exhaust(&mut maps);
+    let refused = (0..500).find_map(|_| {
+        let (appended, refused) = fill(&mut writer, 20);
+        total += appended;
+        // What the threads in the background have given back.
+        exhaust(&mut maps);
+        refused
+    });
     let unread = count(&writer.log());
     for map in maps {
         // SAFETY: each was mapped above, one page, and nobody refers to it.

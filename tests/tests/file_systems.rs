@@ -158,7 +158,7 @@ fn does_it_live_on_fuse() {
             "does_it_live_on_fuse",
             &["unshare", "mkfs.ext4", "fuse2fs"],
             "truncate -s 300M \"$IMAGE\"; mkfs.ext4 -q \"$IMAGE\"; \
-             fuse2fs -o fakeroot \"$IMAGE\" \"$MOUNT\" >/dev/null 2>&1 || echo mount: no fuse >&2",
+             fuse2fs -o fakeroot \"$IMAGE\" \"$MOUNT\" >/dev/null 2>&1 || { echo mount: no fuse >&2; exit 32; }",
         ),
     }
 }

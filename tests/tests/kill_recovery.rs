@@ -20,7 +20,7 @@ use factlog::{
     DiskObserver, DiskOperation, EventType, Expected, Meta, Opaque, RecoveryOutcome, StreamKey,
 };
 use factlog_tests::surgery::{copy_directory, segment_path};
-use factlog_tests::{Seen, read_all, small};
+use factlog_tests::{SealHeld, Seen, read_all, small};
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 const DIRECTORY: &str = "FACTLOG_TEST_KILL_DIRECTORY";
@@ -68,12 +68,15 @@ fn killed(directory: &Path, at: u64) -> bool {
 
 /// A log whose second of three segments has a torn frame; nothing in it was ever synced.
 fn torn(directory: &Path) {
-    let mut writer = small().open(directory).expect("a log");
+    let held = Arc::new(SealHeld::default());
+    let observed = small().disk_observer(Arc::clone(&held) as Arc<dyn DiskObserver>);
+    let mut writer = observed.open(directory).expect("a log");
     let stream = StreamKey::new("block", 1_u64).expect("a name");
     while writer.log().stats().rollovers < 2 {
         let meta = Meta::new().stream(&stream, Expected::Any);
         writer.append_with(&Opaque::new(&BLOCK, &[5; 250_000]), meta).expect("appended");
     }
+    held.release();
     drop(writer);
     let file = OpenOptions::new().write(true).open(segment_path(directory, 2)).expect("there");
     file.write_all_at(&[0x55; 4096], 1 << 20).expect("written");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use factlog::{DiskObserver, DiskOperation, Durability, EventType, Opaque, Options};
 use factlog_simdisk::{CrashImage, Fault, Medium, Operation, SimDisk};
+use factlog_tests::surgery::wait_for_segments;
 use factlog_tests::{Random, read_all};
 
 static BLOCK: EventType = EventType::opaque("block", 1);
@@ -35,19 +36,19 @@ impl DiskObserver for Draws {
 
 #[test]
 fn does_a_failed_sync_of_one_slot_not_cost_both() {
-    for medium in [Medium::Weak] {
-        for nth in 1..=3 {
-            survives(medium, nth);
-        }
-    }
+    let failed: Vec<_> = (1..=3).filter(|nth| survives(Medium::Weak, *nth)).collect();
+    assert!(failed.contains(&1), "the first sync of closing is one that it needs: {failed:?}");
 }
 
-/// The `nth` sync of closing fails; then the log is opened again, and the power is cut.
-fn survives(medium: Medium, nth: u64) {
+/// The `nth` sync of closing fails; then the log is opened again, and the power is cut. Whether
+/// closing failed.
+fn survives(medium: Medium, nth: u64) -> bool {
     let home = tempfile::tempdir().expect("a directory");
     let disk = Arc::new(SimDisk::new(home.path()).expect("readable"));
     let path = home.path().join("log");
     let mut writer = options().disk_observer(Arc::clone(&disk) as Arc<_>).open(&path).expect("new");
+    // Nothing else is synced in the background.
+    wait_for_segments(&path, 2);
     writer.append(&Opaque::new(&BLOCK, b"acknowledged")).expect("durable");
     let at = disk.operations_of(Operation::Sync) + nth;
     disk.inject(Fault::at(at, ErrorKind::Other).only(Operation::Sync));
@@ -68,4 +69,5 @@ fn survives(medium: Medium, nth: u64) {
         let log = log.unwrap_or_else(|error| panic!("{place}: {error}"));
         assert_eq!(read_all(&log).len(), 1, "{place}");
     }
+    closed.is_err()
 }

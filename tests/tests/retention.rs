@@ -424,7 +424,7 @@ fn can_the_writers_thread_go_on_meanwhile() {
             .map(|_| {
                 scope.spawn(|| {
                     let mut begun = 0;
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    while begun == 0 || !stop.load(std::sync::atomic::Ordering::Relaxed) {
                         let mut cursor = log.cursor(Start::Oldest).expect("there is an oldest");
                         let mut next = cursor.next_sequence();
                         for _ in 0..50 {

@@ -25,6 +25,9 @@ fn run() -> Result<bool, String> {
     if let Some(failure) = ran.failure {
         return Err(format!("{failure}\na model failed"));
     }
+    if ran.models == 0 && wanted.is_empty() {
+        return Err("there is no model to run".to_owned());
+    }
     println!("{} models hold ({} s)", ran.models, seconds());
 
     let (mut planted, mut found) = (0, 0);

@@ -171,8 +171,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Where images are made: in memory, if there is such a place.
+/// Where images and logs are made: in memory, if there is such a place with room.
 pub(crate) fn ground() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
+    crate::in_memory().unwrap_or_else(std::env::temp_dir)
 }

@@ -15,7 +15,7 @@ use factlog_tests::scratch;
 
 use crate::purse::*;
 
-/// Turns a bit of what is written next, when it is told to: in the file, and until it is mended.
+/// Turns a bit of the frame that is written next, when it is told to: in the file, and until it is mended.
 #[derive(Default)]
 struct Spoiler {
     armed: AtomicBool,
@@ -25,7 +25,9 @@ struct Spoiler {
 impl DiskObserver for Spoiler {
     fn after(&self, operation: &DiskOperation<'_>) {
         let DiskOperation::Write(file, offset, bytes) = operation else { return };
-        if bytes.len() > 4096 && self.armed.swap(false, Ordering::Relaxed) {
+        // Zeros are those of a segment that is being prepared.
+        let frame = bytes.len() > 4096 && bytes.iter().any(|byte| *byte != 0);
+        if frame && self.armed.swap(false, Ordering::Relaxed) {
             let (at, byte) = (offset + 1000, bytes[1000]);
             file.write_all_at(&[byte ^ 1], at).expect("written");
             *self.spoiled.lock().expect("no panic") =

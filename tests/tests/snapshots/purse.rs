@@ -12,6 +12,9 @@ use factlog::{
 use factlog_tests::{Random, scratch};
 use tempfile::TempDir;
 
+/// Whatever is waited for has come by then.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
 #[factlog::event(name = "pay", version = 1)]
 #[derive(Debug, Clone)]
 pub(crate) struct Pay {

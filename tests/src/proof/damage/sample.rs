@@ -15,6 +15,7 @@ use factlog::{
 use factlog_codec::layout::{PAGE, seal_offset};
 use factlog_codec::{CursorSlot, FrameKind, Manifest, all_zero};
 
+use crate::power_cut::ground;
 use crate::surgery::{SegmentFile, segment_path, used_segments};
 use crate::{Random, Seen, read_from};
 
@@ -432,10 +433,4 @@ fn tear(root: &Path) {
         *byte = (at * 7 + 1) as u8;
     }
     segment.write();
-}
-
-/// Where logs are made: in memory, if there is such a place.
-pub(super) fn ground() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::judge::Verdict;
-use super::sample::{Part, Sample, ground};
+use super::sample::{Part, Sample};
+use crate::power_cut::ground;
 
 /// How often each verdict was given for damage to each part.
 #[derive(Debug, Default)]

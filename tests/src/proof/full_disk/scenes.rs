@@ -4,12 +4,14 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use factlog::{
-    AppendError, Durability, EventType, Opaque, OpenError, Options, RecoveryOutcome, Sequence,
-    Start,
+    AppendError, DiskObserver, Durability, EventType, Opaque, OpenError, Options, RecoveryOutcome,
+    Sequence, Start,
 };
 
+use crate::SealHeld;
 use crate::surgery::used_segments;
 
 static FILL: EventType = EventType::opaque("fill", 1);
@@ -149,10 +151,14 @@ pub fn torn_and_full(point: &Path) {
         let options = Options::new().segment_size(4 << 20).spare_segments(1);
         options.durability(Durability::None).prefault(0)
     };
-    let mut writer = options().open(&directory).expect("room for a log");
+    // Nothing becomes durable by itself, however long it takes.
+    let held = Arc::new(SealHeld::default());
+    let observed = options().disk_observer(Arc::clone(&held) as Arc<dyn DiskObserver>);
+    let mut writer = observed.open(&directory).expect("room for a log");
     for _ in 0..100 {
         writer.append(&event).expect("appended");
     }
+    held.release();
     drop(writer);
     // In the first of two segments a frame is torn that nobody was told was durable.
     let first = directory.join("seg/0000000001.log");
