@@ -159,7 +159,8 @@ fn without_descriptors_at_the_first_sync() {
 fn exhaust(maps: &mut Vec<*mut libc::c_void>) {
     let most = maps.capacity();
     loop {
-        let protection = if maps.len().is_multiple_of(2) { libc::PROT_READ } else { libc::PROT_NONE };
+        let protection =
+            if maps.len().is_multiple_of(2) { libc::PROT_READ } else { libc::PROT_NONE };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let map = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };

@@ -42,7 +42,7 @@ mod views;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
-use args::{ArgError, Args, FlightName, Parsed, Policy};
+use args::{ArgError, Args, FlightName, Parsed, Policy, USAGE};
 use events::FlightFact;
 use factlog::{Log, Options};
 use factlog_tests::{Random, scratch};
@@ -186,8 +186,19 @@ fn is_it_found_what_made_a_flight_late() {
         asked += 1;
     }
     assert!(asked > 3, "{asked}");
-    let missing = ask(&log, &["--why", "ZZ1"]).expect_err("no such flight");
-    assert_eq!((missing.exit_code(), missing.to_string().contains("ZZ1")), (2, true));
+    for (name, said) in [
+        ("ZZ1", "no flight ZZ1 has left"),
+        ("UA1545/2013-02-15", "no flight UA1545 has left that was to leave on 2013-02-15 (UTC)"),
+    ] {
+        let missing = ask(&log, &["--why", name]).expect_err("no such flight");
+        assert_eq!((missing.exit_code(), missing.to_string().as_str()), (2, said));
+    }
+    // Those that the help names.
+    for name in ["EV4321", "EV4321/2013-01-01"] {
+        let page = ask(&log, &["--why", name]).expect("an answer");
+        assert!(page.starts_with("why EV4321 of 2013-01-01 was late:\n"), "{page}");
+        assert!(page.lines().count() > 2 && USAGE.contains(name), "{page}");
+    }
 }
 
 #[test]
@@ -214,5 +225,6 @@ fn are_questions_read_and_others_refused() {
         assert!(parse(&["--at", word]).is_err(), "{word}");
     }
     assert_eq!(parse(&["--json", "--why", "UA1"]), Err(ArgError::JsonAnswer));
+    assert_eq!(parse(&["--what-if", "UA1", "--why", "UA1"]), Err(ArgError::SecondQuestion));
     assert_eq!(parse(&["--why", "UA1", "--why", "UA2"]), Err(ArgError::Repeated("--why")));
 }

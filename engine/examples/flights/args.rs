@@ -28,14 +28,15 @@ usage: flights [--data FILE] [--dir DIR [--crash]] [--durability WHEN] [--json]
                100 ms after they are visible; the default), group (before submissions are
                answered, one sync for those that are written together), always (the same,
                one sync for each frame)
-  --json       print one JSON object instead of the report
+  --json       print one JSON object instead of the report, or of what --what-if shows
   --what-if FLIGHT
                instead of the report: what its aircraft would have missed if this flight had
                been cancelled, in a fork of the log; the first UA1545 that left, or
                UA1545/EWR/1357035300, with origin and planned departure
   --at TIME    show the board as it was then, instead of the report: 2013-01-15T18:00:00Z
-  --why FLIGHT show what made a flight late, instead of the report: UA1545, on the day on
-               which it was latest, or UA1545/2013-01-15
+  --why FLIGHT show what made a flight late, instead of the report: EV4321, on the day on
+               which it was latest, or EV4321/2013-01-01, the day on which it was to leave,
+               in UTC
   --help       print this
 ";
 
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     pub(crate) why: Option<FlightName>,
 }
 
-/// A flight as people name it: `UA1545`, or `UA1545/2013-01-15`.
+/// A flight as people name it: `EV4321`, or `EV4321/2013-01-01`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlightName {
     /// The carrier's code.
@@ -162,6 +163,8 @@ pub(crate) enum ArgError {
     NoFlight(OsString),
     /// `--json` with a question: answers are for people.
     JsonAnswer,
+    /// `--what-if` beside another question.
+    SecondQuestion,
 }
 
 impl fmt::Display for ArgError {
@@ -190,10 +193,15 @@ impl fmt::Display for ArgError {
             ),
             Self::NoFlight(flight) => write!(
                 f,
-                "'{}' is no flight; one is UA1545 or UA1545/2013-01-15",
+                "'{}' is no flight; one is EV4321 or EV4321/2013-01-01",
                 flight.to_string_lossy().escape_debug()
             ),
-            Self::JsonAnswer => f.write_str("--json goes with the report, not with a question"),
+            Self::JsonAnswer => f.write_str(
+                "--json goes with the report and with --what-if, not with --at or --why",
+            ),
+            Self::SecondQuestion => {
+                f.write_str("--what-if stands alone: ask --at and --why in another run")
+            }
             Self::CrashWithoutDir => f.write_str(
                 "--crash needs --dir: what a crash leaves in a temporary directory is lost",
             ),
@@ -255,8 +263,12 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed,
     if args.crash && args.dir.is_none() {
         return Err(ArgError::CrashWithoutDir);
     }
-    if args.json && (args.at.is_some() || args.why.is_some()) {
+    let past = args.at.is_some() || args.why.is_some();
+    if args.json && past {
         return Err(ArgError::JsonAnswer);
+    }
+    if args.what_if.is_some() && past {
+        return Err(ArgError::SecondQuestion);
     }
     Ok(Parsed::Run(args))
 }

@@ -8,6 +8,8 @@ use factlog::{
     StreamKeyError, SyncError, ViewError, WhatIfError,
 };
 
+use jiff::civil::Date;
+
 use super::input::InputError;
 
 /// Why the program ended early.
@@ -15,6 +17,8 @@ use super::input::InputError;
 pub(crate) enum Failure {
     Input(InputError),
     Temporary(std::io::Error),
+    /// The answer cannot be printed.
+    Output(std::io::Error),
     Open(OpenError),
     Damaged(Box<Damage>),
     /// The log was made from another table: where they part.
@@ -38,6 +42,11 @@ pub(crate) enum Failure {
     },
     /// No flight of that name has left.
     NoFlight(String),
+    /// No flight of that name has left that was to leave on that day, if one was given.
+    NotLeft {
+        flight: String,
+        day: Option<Date>,
+    },
     /// Nobody knows which aircraft flew it.
     NoAircraft(String),
     WhatIf(Box<WhatIfError>),
@@ -52,6 +61,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) | Self::OtherTable { .. } | Self::NoFlight(_) | Self::NoAircraft(_) => 2,
+            Self::NotLeft { .. } => 2,
             Self::Damaged(_) | Self::Open(OpenError::Damaged(_)) => 3,
             _ => 1,
         }
@@ -63,6 +73,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Input(error) => error.fmt(f),
             Self::Temporary(error) => write!(f, "cannot make a temporary directory: {error}"),
+            Self::Output(error) => write!(f, "cannot print: {error}"),
             Self::Open(error) => error.fmt(f),
             Self::Damaged(damage) => damage.fmt(f),
             Self::OtherTable { directory, sequence } => write!(
@@ -88,6 +99,10 @@ impl fmt::Display for Failure {
                  origin and planned departure, UA1545/EWR/1357035300",
                 flight.escape_debug()
             ),
+            Self::NotLeft { flight, day: None } => write!(f, "no flight {flight} has left"),
+            Self::NotLeft { flight, day: Some(day) } => {
+                write!(f, "no flight {flight} has left that was to leave on {day} (UTC)")
+            }
             Self::NoAircraft(flight) => {
                 write!(f, "the table does not say which aircraft flew {flight}")
             }

@@ -17,7 +17,7 @@
 //! cargo run --release --example flights -- --dir DIR --crash   # stops dead halfway
 //! cargo run --release --example flights -- --dir DIR           # goes on from there
 //! cargo run --release --example flights -- --at 2013-01-15T18:00:00Z   # the board as it was
-//! cargo run --release --example flights -- --why UA1545        # what made it late
+//! cargo run --release --example flights -- --why EV4321        # what made it late
 //! ```
 
 mod append;
@@ -35,7 +35,7 @@ mod report;
 mod views;
 mod what_if;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -58,17 +58,14 @@ const BAD_SHOWN: usize = 10;
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Parsed::Help) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Ok(Parsed::Run(args)) => args,
+        Ok(Parsed::Help) => None,
+        Ok(Parsed::Run(args)) => Some(args),
         Err(error) => {
             eprintln!("flights: {error}\n\n{USAGE}");
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match run(&args) {
+    match args.map_or_else(|| say(USAGE), |args| run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("flights: {error}");
@@ -106,8 +103,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 
     let log = Options::new().vocabulary::<FlightFact>().open_read_only(directory)?;
     if args.at.is_some() || args.why.is_some() {
-        print!("{}", past::answer(&log, args)?);
-        return Ok(());
+        return say(&past::answer(&log, args)?);
     }
     let began = Instant::now();
     let replayed: Views = fold(&log, total, |_, _| {})?;
@@ -116,12 +112,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if let Some(flight) = &args.what_if {
         let folder = tempfile::tempdir_in(directory).map_err(Failure::Temporary)?;
         let missed = what_if::cancel(&log, flight, folder.path(), &replayed)?;
-        if args.json {
-            println!("{}", missed.to_json());
-        } else {
-            print!("{}", missed.to_page());
-        }
-        return Ok(());
+        return say(&if args.json { missed.to_json() + "\n" } else { missed.to_page() });
     }
 
     let decided = decide_all(&input, &directory.join("decided"))?;
@@ -150,11 +141,20 @@ fn run(args: &Args) -> Result<(), Failure> {
         for note in &report.notes {
             eprintln!("{note}");
         }
-        println!("{}", report.to_json());
+        say(&(report.to_json() + "\n"))?;
     } else {
-        print!("{}", report.to_page());
+        say(&report.to_page())?;
     }
     if report.live_equals_replay { Ok(()) } else { Err(Failure::Different) }
+}
+
+/// Prints it. That nobody reads on is no failure.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 fn read_input(args: &Args) -> Result<Input, Failure> {
@@ -182,7 +182,10 @@ fn bad_lines(input: &Input) -> Vec<String> {
     if more > 0 {
         eprintln!("flights: and {more} more");
     }
-    vec![format!("{} lines were passed over: they are no flights", grouped(input.bad_count))]
+    vec![match input.bad_count {
+        1 => "1 line was passed over: it is no flight".to_owned(),
+        count => format!("{} lines were passed over: they are no flights", grouped(count)),
+    }]
 }
 
 fn found(report: &RecoveryReport) -> String {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use factlog::{EventRef, History, Key, Log, Sequence, Start, State};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::args::{Args, FlightName};
@@ -107,36 +108,41 @@ fn key(event: &EventRef<'_>) -> Option<String> {
     }
 }
 
-/// The flight that is meant: its key, among those of that name the one that left latest.
-fn find(log: &Log, name: &FlightName) -> Result<String, Failure> {
-    let mut found: Option<(i32, String)> = None;
+/// The flight that is meant: its key, and the day on which it was to leave. Among those of that name it
+/// is the one that left latest.
+fn find(log: &Log, name: &FlightName) -> Result<(String, Date), Failure> {
+    let mut found: Option<(String, Date)> = None;
+    let mut most = i32::MIN;
     let mut cursor = log.cursor(Start::Oldest)?;
     while let Some(event) = cursor.next_event()? {
         let Some(FlightFactView::Departed(departed)) = event.view::<FlightFact>()? else {
             continue;
         };
         let (flight, delay) = (departed.flight(), departed.delay_minutes());
-        let planned = departed.at() - i64::from(delay) * 60;
+        let planned = instant(departed.at() - i64::from(delay) * 60).date();
         let meant = flight.carrier() == name.carrier
             && flight.number() == name.number
-            && name.day.is_none_or(|day| instant(planned).date() == day);
-        if meant && found.as_ref().is_none_or(|(most, _)| *most < delay) {
-            found = key(&event).map(|key| (delay, key));
+            && name.day.is_none_or(|day| planned == day);
+        if meant && (found.is_none() || most < delay) {
+            most = delay;
+            found = key(&event).map(|key| (key, planned));
         }
     }
-    let FlightName { carrier, number, .. } = name;
-    found.map(|(_, key)| key).ok_or_else(|| Failure::NoFlight(format!("{carrier}{number}")))
+    let FlightName { carrier, number, day } = name;
+    let missing = || Failure::NotLeft { flight: format!("{carrier}{number}"), day: *day };
+    found.ok_or_else(missing)
 }
 
 /// What made a flight late: the fact after which it was, and what had led to that, fact by fact.
 fn why(log: &Log, name: &FlightName, page: &mut String) -> Result<(), Failure> {
-    let key = find(log, name)?;
+    let (key, day) = find(log, name)?;
+    let flight = format!("{}{} of {day}", name.carrier, name.number);
     let mut history = History::of(log).state::<Flying>().open();
     let Some(turned) = history.why::<Flying>(&key, Flying::is_late)? else {
-        let _ = writeln!(page, "{}{} was not late", name.carrier, name.number);
+        let _ = writeln!(page, "{flight} was not late");
         return Ok(());
     };
-    let _ = writeln!(page, "why {}{} was late:", name.carrier, name.number);
+    let _ = writeln!(page, "why {flight} was late:");
     let mut next = Some(turned.sequence);
     for number in 0..CHAIN {
         let Some(sequence) = next else { break };

@@ -219,10 +219,10 @@ impl Missed {
     fn write(&self, page: &mut String) -> fmt::Result {
         let Self { flight, tail, place, .. } = self;
         writeln!(page, "If {flight} had been cancelled, {tail} would have stayed at {place}.\n")?;
-        if self.flights.is_empty() {
-            writeln!(page, "It would have missed nothing.")?;
-        } else {
-            writeln!(page, "It would have missed {} flights:", self.flights.len())?;
+        match self.flights.len() {
+            0 => writeln!(page, "It would have missed nothing.")?,
+            1 => writeln!(page, "It would have missed 1 flight:")?,
+            count => writeln!(page, "It would have missed {count} flights:")?,
         }
         for leg in self.flights.iter().take(SHOWN) {
             writeln!(page, "  {leg}")?;
