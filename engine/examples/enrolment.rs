@@ -243,13 +243,19 @@ pub(crate) fn iteration(
     }
 }
 
+const USAGE: &str =
+    "enrolment [SECONDS [always]]: two seconds, if nothing is said; always: each answer is durable";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut words = std::env::args().skip(1);
-    let seconds = words.next().map_or(Ok(2), |word| word.parse::<u64>())?;
-    let durability = match words.next().as_deref() {
-        Some("always") => Durability::Always,
-        _ => Durability::default(),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (seconds, durability) = match *words.as_slice() {
+        [] => (Ok(2), Durability::default()),
+        [seconds] => (seconds.parse::<u64>(), Durability::default()),
+        [seconds, "always"] => (seconds.parse(), Durability::Always),
+        _ => return Err(USAGE.into()),
     };
+    let seconds = seconds.map_err(|_| USAGE)?;
     let directory = tempfile::tempdir()?;
     let engine = Engine::open(directory.path())
         .options(Options::new().durability(durability))

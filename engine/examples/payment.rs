@@ -1,5 +1,5 @@
 //! The happy path and the sad path of one aggregate, after the talk 'Designing Events-first
-//! Microservices' (Jonas Boner): a command is decided, or refused; then the process is gone, and the
+//! Microservices' (Jonas Bonér): a command is decided, or refused; then the process is gone, and the
 //! state comes back from the events. `cargo run --example payment`
 
 use factlog::{Aggregate, CommandError, Context, Engine, Events, Start, State};

@@ -232,6 +232,12 @@ fn main() -> Result<(), Failure> {
         let segments = segments.to_string_lossy().parse()?;
         return work(&name.to_string_lossy(), Path::new(&directory), segments);
     }
+    if first.as_ref().is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
+        println!(
+            "opening [DIR]: what opening logs costs that are made in DIR, or in a temporary directory"
+        );
+        return Ok(());
+    }
     let within = first.map_or_else(std::env::temp_dir, PathBuf::from);
     println!("median and spread of {REPEATS}, each in a process of its own");
     for segments in [10, 1_000, 10_000] {
