@@ -1,7 +1,10 @@
 //! What is acknowledged is durable; what is not there is asked for again; who is promoted goes on.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,12 +21,13 @@ use factlog_tests::surgery::{SegmentFile, copy_directory, used_segments};
 
 use super::support::{compare_segments, options, serve, trail, write};
 
-/// Knows whether its thread, which follows, has written anything and not synced it (another one writes
+/// Knows the files that its thread, which follows, has written to and not synced (another one writes
 /// tables, of which nothing is promised); fails a sync if it is told to.
 #[derive(Debug)]
 struct Medium {
     thread: ThreadId,
-    dirty: AtomicBool,
+    /// By their inodes.
+    dirty: Mutex<HashSet<u64>>,
     writes: AtomicU64,
     fail: AtomicBool,
 }
@@ -42,12 +46,15 @@ impl DiskObserver for Medium {
         if thread::current().id() != self.thread {
             return;
         }
+        let inode = |file: &File| file.metadata().expect("a file").ino();
         match operation {
-            DiskOperation::Write(..) => {
-                self.dirty.store(true, Ordering::SeqCst);
+            DiskOperation::Write(file, ..) => {
+                self.dirty.lock().expect("no panic").insert(inode(file));
                 self.writes.fetch_add(1, Ordering::SeqCst);
             }
-            DiskOperation::Sync(_) => self.dirty.store(false, Ordering::SeqCst),
+            DiskOperation::Sync(file) => {
+                self.dirty.lock().expect("no panic").remove(&inode(file));
+            }
             _ => {}
         }
     }
@@ -82,8 +89,8 @@ impl Write for Watched {
             // What was acknowledged before may be said again beside a manifest that could not be
             // synced: it only notes how far that is.
             let rises = acknowledged.last().is_none_or(|last| *last < position.raw());
-            let dirty = self.medium.dirty.load(Ordering::SeqCst);
-            assert!(!(rises && dirty), "acknowledged before it is durable");
+            let dirty = self.medium.dirty.lock().expect("no panic").clone();
+            assert!(!rises || dirty.is_empty(), "acknowledged before it is durable");
             acknowledged.push(position.raw());
         }
         self.stream.write(bytes)

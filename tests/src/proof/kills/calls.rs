@@ -1,5 +1,6 @@
 //! Kills before every n-th call to the operating system, and in the middle of a write.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 
 use factlog::WriteWay;
@@ -67,14 +68,17 @@ fn all(request: &Request, tally: &mut Tally, skipped: &mut Option<String>) -> Re
     }
     let share = (most / (2 * CALLS.len() as u64)).max(1);
     for way in [WriteWay::Mapped, WriteWay::Staged] {
-        for calls in CALLS {
+        // All of them, or some, drawn from as many as there are.
+        let some = request.quick || request.count.is_some();
+        let made = if some { counted(way)? } else { [u64::MAX; CALLS.len()] };
+        for (calls, made) in CALLS.into_iter().zip(made).filter(|(_, made)| *made > 0) {
             let (mut nth, mut tried) = (0, 0);
             loop {
-                // All of them, or some that lie ever further apart.
-                let some = request.quick || request.count.is_some();
-                nth += if some { 1 + random.below(2 + 2 * tried * tried) } else { 1 };
+                nth = if some { 1 + random.below(made) } else { nth + 1 };
                 let again = format!("{way:?}, {calls}, call {nth}");
                 match before_call(way, calls, nth).map_err(|what| format!("{again}: {what}"))? {
+                    // One time a few more are made than another.
+                    Killed::Never if some => {}
                     Killed::Never => break,
                     Killed::NotTraced => {
                         *skipped = Some("kills at every call: strace may not trace".to_owned());
@@ -103,6 +107,35 @@ enum Killed {
     Never,
     NotTraced,
     There(Found),
+}
+
+/// How many calls of each kind a thread of one process makes at most, from its beginning to its end.
+fn counted(way: WriteWay) -> Result<[u64; CALLS.len()], String> {
+    let home = tempfile::tempdir_in(ground()).map_err(|error| error.to_string())?;
+    let listed = home.path().join("calls");
+    let trace = format!("trace={}", CALLS.join(","));
+    let words = ["strace", "-f", "-qq", "-o", &listed.to_string_lossy(), "-e", &trace];
+    let work = Work { way, steps: STEPS, tear: 0 };
+    let mut running = Running::start(&mut start(&words, &home.path().join("log"), work)?)?;
+    running.child.wait().map_err(|error| error.to_string())?;
+    running.told()?;
+    // Of a process that may not be traced there is none.
+    let listed = std::fs::read_to_string(listed).unwrap_or_default();
+    if listed.is_empty() {
+        return Ok([1; CALLS.len()]);
+    }
+    // `strace` counts each call of each thread for itself.
+    let mut made: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for line in listed.lines() {
+        let mut words = line.split(['(', ' ']).filter(|word| !word.is_empty());
+        if let (Some(thread), Some(call)) = (words.next(), words.next()) {
+            *made.entry((call, thread)).or_default() += 1;
+        }
+    }
+    Ok(CALLS.map(|kind| {
+        let of = made.iter().filter(|((call, _), _)| kind.split(',').any(|one| one == *call));
+        of.map(|(_, count)| *count).max().unwrap_or(0)
+    }))
 }
 
 fn before_call(way: WriteWay, calls: &str, nth: u64) -> Result<Killed, String> {
