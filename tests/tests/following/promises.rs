@@ -38,6 +38,12 @@ impl DiskObserver for Medium {
             DiskOperation::Sync(_) if self.fail.load(Ordering::SeqCst) => {
                 Err(io::Error::other("a sync that fails"))
             }
+            // What is gone need not be durable: a file that was made to see what can be done here.
+            DiskOperation::Remove(path) => {
+                let inode = path.symlink_metadata().expect("there").ino();
+                self.dirty.lock().expect("no panic").remove(&inode);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
