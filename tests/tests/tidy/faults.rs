@@ -1,10 +1,11 @@
-//! Is each fault in tests/FAULTS.md held by tests that are there?
+//! Is each fault in tests/FAULTS.md, and each situation in tests/SCENARIOS.md, held by tests that are there?
 
 use std::collections::BTreeSet;
 
 use super::{File, assert_none, repository};
 
 const PAGE: &str = "tests/FAULTS.md";
+const SCENARIOS: &str = "tests/SCENARIOS.md";
 
 /// What the last cells of the page's tables name, and the lines they stand in.
 fn named(page: &str) -> Vec<(usize, String)> {
@@ -55,10 +56,10 @@ fn is_there(files: &[File], name: &str) -> bool {
     files.iter().any(|file| file.path == path && has_test(&file.text, test))
 }
 
-/// Names on `page` that are nowhere.
-fn missing(files: &[File], page: &str) -> Vec<String> {
+/// Names on `page`, which is at `path`, that are nowhere.
+fn missing(files: &[File], path: &str, page: &str) -> Vec<String> {
     let named = named(page).into_iter().filter(|(_, name)| !is_there(files, name));
-    named.map(|(line, name)| format!("{PAGE}:{line}: {name:?}")).collect()
+    named.map(|(line, name)| format!("{path}:{line}: {name:?}")).collect()
 }
 
 /// Tests of suites whose name begins with `faults_` that `page` does not have.
@@ -82,8 +83,16 @@ fn is_each_fault_held_by_a_test_that_is_there() {
     let files = repository();
     let page = &files.iter().find(|file| file.path == PAGE).expect("the page").text;
     assert!(named(page).len() > 90, "only {} tests are named", named(page).len());
-    assert_none("named, and nowhere", &missing(&files, page));
+    assert_none("named, and nowhere", &missing(&files, PAGE, page));
     assert_none("tests of faults that the page does not have", &untold(&files, page));
+}
+
+#[test]
+fn is_each_scenario_shown_by_a_test_that_is_there() {
+    let files = repository();
+    let page = &files.iter().find(|file| file.path == SCENARIOS).expect("the page").text;
+    assert!(named(page).len() > 45, "only {} tests are named", named(page).len());
+    assert_none("named, and nowhere", &missing(&files, SCENARIOS, page));
 }
 
 #[test]
@@ -95,7 +104,7 @@ fn is_a_test_that_is_not_there_found() {
     ];
     let page = "| fault | test |\n|---|---|\n| a | `faults_one::is_it`, `plant bug` |\n\
                 | b | `codec/src/a.rs::inside` |\n";
-    assert!(missing(&files, page).is_empty(), "{:?}", missing(&files, page));
+    assert!(missing(&files, PAGE, page).is_empty(), "{:?}", missing(&files, PAGE, page));
     assert!(untold(&files, page).is_empty());
     for wrong in [
         "faults_one::helper",
@@ -106,8 +115,8 @@ fn is_a_test_that_is_not_there_found() {
         "codec/src/b.rs::inside",
     ] {
         let page = format!("| a | b | `{wrong}` |\n");
-        assert_eq!(missing(&files, &page).len(), 1, "{wrong}");
+        assert_eq!(missing(&files, PAGE, &page).len(), 1, "{wrong}");
     }
-    assert_eq!(missing(&files, "| a | b | none |\n").len(), 1);
+    assert_eq!(missing(&files, PAGE, "| a | b | none |\n").len(), 1);
     assert_eq!(untold(&files, "| a | b | `plant bug` |\n"), ["faults_one::is_it"]);
 }
