@@ -78,9 +78,11 @@ impl<T: Value, const N: usize> Value for [T; N] {
             count: offset_u32(N),
         })
     }
+    // One by one: an array of references would take eight bytes of the stack for each element.
     #[inline]
+    #[allow(clippy::indexing_slicing, reason = "both arrays have N elements")]
     fn view(archived: &[T::Archived; N]) -> [T::View<'_>; N] {
-        archived.each_ref().map(T::view)
+        core::array::from_fn(|at| T::view(&archived[at]))
     }
     #[inline]
     fn owned(view: [T::View<'_>; N]) -> Self {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 mod deep;
 mod expected;
+mod large;
 mod opaque;
 mod random;
 mod shape;
