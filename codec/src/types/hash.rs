@@ -4,7 +4,7 @@
 //! FNV-1a is by Fowler, Noll and Vo; the finaliser is `fmix64` of Austin Appleby's MurmurHash3.
 
 /// A running FNV-1a hash.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fnv(u64);
 
 impl Fnv {

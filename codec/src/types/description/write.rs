@@ -24,7 +24,8 @@ pub(super) fn nodes(nodes: &[Node]) -> Vec<u8> {
     out
 }
 
-fn node(out: &mut Vec<u8>, node: &Node) {
+/// The bytes of one node.
+pub(super) fn node(out: &mut Vec<u8>, node: &Node) {
     out.push(match &node.shape {
         Shape::Scalar(scalar) => scalar.tag(),
         Shape::Option { .. } => tag::OPTION,
