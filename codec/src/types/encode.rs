@@ -123,10 +123,28 @@ pub fn encode_growing(
     loop {
         match encode(bytemuck::cast_slice_mut(space)) {
             Err(EncodeError::NoSpace) if space.len() < most / 16 => {
-                let more = (space.len() * 4).clamp(64, most / 16);
+                let more = space.len().saturating_mul(4).max(64).min(most / 16);
                 space.resize(more, 0);
             }
             done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_space_grow_to_any_limit_and_not_beyond() {
+        for most in [0, 15, 16, 100, 1000, 1024, 5000] {
+            let mut space = Vec::new();
+            let whole = encode_growing(&mut space, most, |out| {
+                if out.len() < most / 16 * 16 { Err(EncodeError::NoSpace) } else { Ok(out.len()) }
+            });
+            assert_eq!(whole, Ok(most / 16 * 16));
+            let beyond = encode_growing(&mut space, most, |_| Err(EncodeError::NoSpace));
+            assert_eq!((beyond, space.len()), (Err(EncodeError::NoSpace), most / 16));
         }
     }
 }
