@@ -59,9 +59,9 @@ pub use aggregate::{
 #[doc(hidden)]
 pub use factlog_codec::__private;
 pub use factlog_codec::types::{
-    Decode, Description, DescriptionError, Encode, EncodeError, Event, EventType, List, Newer,
-    Opaque, RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError, Upcasts,
-    Value, ViewError, Vocabulary, render,
+    Decode, Depth, Description, DescriptionError, Encode, EncodeError, Event, EventType, List,
+    Newer, Opaque, RenderError, SchemaDrift, Scratch, Stored, TypeKey, Upcast, UpcastError,
+    Upcasts, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
     Ancestor, CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName,

@@ -162,7 +162,7 @@ impl Part {
     pub(crate) fn within(&self, private: &Path, place: &TokenStream) -> TokenStream {
         let ty = &self.ty;
         if self.opaque.is_some() {
-            quote!(true)
+            quote!(#private::Depth::Unknown)
         } else {
             quote!(<#ty as #private::Value>::within(#place, levels))
         }

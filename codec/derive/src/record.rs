@@ -184,9 +184,9 @@ impl Record {
                     #view::to_owned(view)
                 }
                 #[inline]
-                fn within(&self, levels: u32) -> bool {
+                fn within(&self, levels: u32) -> #private::Depth {
                     let _ = levels;
-                    true #(&& #within)*
+                    #private::Depth::Within #(.and(|| #within))*
                 }
             }
         }

@@ -198,7 +198,7 @@ impl Variants {
                 let within = part.within(private, &quote!(#binding));
                 quote!({ let _ = #binding; #within })
             });
-            quote!(#pattern => true #(&& #parts)*)
+            quote!(#pattern => #private::Depth::Within #(.and(|| #parts))*)
         });
         let tags = self.variants.iter().map(|variant| {
             let ident = &variant.ident;
@@ -270,7 +270,7 @@ impl Variants {
                     #owned
                 }
                 #[inline]
-                fn within(&self, levels: u32) -> bool {
+                fn within(&self, levels: u32) -> #private::Depth {
                     let _ = levels;
                     match self {
                         #(#within,)*

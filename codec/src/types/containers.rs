@@ -9,7 +9,7 @@ use rkyv::vec::ArchivedVec;
 use super::boxed::Boxed;
 use super::description::{DescriptionBuilder, NodeId, Shape, offset_u32};
 use super::list::List;
-use super::value::Value;
+use super::value::{Depth, Value};
 
 impl<T: Value> Value for Vec<T> {
     const INLINE: bool = false;
@@ -29,8 +29,8 @@ impl<T: Value> Value for Vec<T> {
         view.iter().map(T::owned).collect()
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        behind(levels, self)
+    fn within(&self, levels: u32) -> Depth {
+        Depth::pointer(levels, |levels| Depth::of_all(self, levels))
     }
 }
 
@@ -52,17 +52,8 @@ impl<T: Value> Value for Box<[T]> {
         view.iter().map(T::owned).collect()
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        behind(levels, self)
-    }
-}
-
-/// Whether elements behind one pointer stay within `levels`.
-#[inline]
-fn behind<T: Value>(levels: u32, elements: &[T]) -> bool {
-    match levels.checked_sub(1) {
-        Some(levels) => T::INLINE || elements.iter().all(|element| element.within(levels)),
-        None => false,
+    fn within(&self, levels: u32) -> Depth {
+        Depth::pointer(levels, |levels| Depth::of_all(self, levels))
     }
 }
 
@@ -89,8 +80,8 @@ impl<T: Value, const N: usize> Value for [T; N] {
         view.map(T::owned)
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        T::INLINE || self.iter().all(|element| element.within(levels))
+    fn within(&self, levels: u32) -> Depth {
+        Depth::of_all(self, levels)
     }
 }
 
@@ -122,8 +113,11 @@ impl<T: Value> Value for Option<T> {
         view.map(T::owned)
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        T::INLINE || self.as_ref().is_none_or(|value| value.within(levels))
+    fn within(&self, levels: u32) -> Depth {
+        match self {
+            Some(value) if !T::INLINE => value.within(levels),
+            _ => Depth::Within,
+        }
     }
 }
 
@@ -144,7 +138,12 @@ impl<T: Value> Value for Box<T> {
         Box::new(T::owned(view.get()))
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        levels.checked_sub(1).is_some_and(|levels| T::INLINE || T::within(self, levels))
+    fn within(&self, levels: u32) -> Depth {
+        Depth::pointer(
+            levels,
+            |levels| {
+                if T::INLINE { Depth::Within } else { T::within(self, levels) }
+            },
+        )
     }
 }

@@ -3,14 +3,17 @@
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use rkyv::api::low::LowSerializer;
+use rkyv::Portable;
+use rkyv::api::low::{LowSerializer, LowValidator};
 use rkyv::api::serialize_using;
+use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Failure;
 use rkyv::ser::allocator::SubAllocator;
 use rkyv::ser::writer::Buffer;
 use rkyv::ser::{Positional, Serializer};
 
-use super::value::{MAX_POINTERS, Value};
+use super::value::{Depth, MAX_POINTERS, Value};
+use super::view::{ViewError, view};
 
 /// The serializer of payloads: a fixed buffer, fixed scratch space, no shared pointers.
 pub(super) type Encoder<'a> = LowSerializer<Buffer<'a>, SubAllocator<'a>, Failure>;
@@ -68,7 +71,8 @@ impl fmt::Debug for Scratch {
 pub enum EncodeError {
     /// It did not fit the given space, or the scratch space.
     NoSpace,
-    /// More than [`MAX_POINTERS`] boxes, lists or strings stand behind one another.
+    /// More than [`MAX_POINTERS`] boxes, lists or strings stand behind one another; or a foreign
+    /// value was archived to what rkyv does not read again.
     TooDeep,
 }
 
@@ -95,17 +99,41 @@ impl core::error::Error for EncodeError {}
 pub fn encode<T>(value: &T, out: &mut [u8], scratch: &mut Scratch) -> Result<usize, EncodeError>
 where
     T: Value + for<'a> rkyv::Serialize<Encoder<'a>>,
+    T::Archived: for<'a> CheckBytes<LowValidator<'a, Failure>>,
 {
-    if !T::INLINE && !value.within(MAX_POINTERS) {
+    let depth = if T::INLINE { Depth::Within } else { value.within(MAX_POINTERS) };
+    if depth == Depth::Beyond {
         return Err(EncodeError::TooDeep);
     }
     let room = out.len().min(MAX_PAYLOAD);
     let (out, _) = out.split_at_mut_checked(room).ok_or(EncodeError::NoSpace)?;
     let allocator = SubAllocator::new(&mut scratch.space);
-    let mut serializer = Serializer::new(Buffer::from(out), allocator, ());
-    match serialize_using::<_, Failure>(value, &mut serializer) {
-        Ok(_) => Ok(serializer.pos()),
-        Err(Failure) => Err(EncodeError::NoSpace),
+    let mut serializer = Serializer::new(Buffer::from(&mut *out), allocator, ());
+    let len = match serialize_using::<_, Failure>(value, &mut serializer) {
+        Ok(_) => serializer.pos(),
+        Err(Failure) => return Err(EncodeError::NoSpace),
+    };
+    if depth == Depth::Unknown && !out.get(..len).is_some_and(readable::<T::Archived>) {
+        return Err(EncodeError::TooDeep);
+    }
+    Ok(len)
+}
+
+/// Whether what was written of a foreign value is not too deep to be read.
+fn readable<T>(written: &[u8]) -> bool
+where
+    T: Portable + for<'a> CheckBytes<LowValidator<'a, Failure>>,
+{
+    match view::<T>(written) {
+        // It was written to where it will not be read.
+        Err(ViewError::Misaligned) => {
+            let mut aligned = vec![0_u128; written.len().div_ceil(16)];
+            let aligned: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
+            let Some(aligned) = aligned.get_mut(..written.len()) else { return false };
+            aligned.copy_from_slice(written);
+            view::<T>(aligned).is_ok()
+        }
+        viewed => viewed.is_ok(),
     }
 }
 

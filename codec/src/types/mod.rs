@@ -76,6 +76,6 @@ pub use foreign::Opaque;
 pub use list::{List, ListIter};
 pub use render::{RenderError, RenderReason, render};
 pub use stored::Stored;
-pub use value::{MAX_POINTERS, Value};
+pub use value::{Depth, MAX_POINTERS, Value};
 pub use view::{ViewError, view};
 pub use vocabulary::{Newer, Upcast, UpcastError, Upcasts, Vocabulary};

@@ -9,7 +9,7 @@ pub use super::event::{Encode, Event};
 pub use super::event_type::{EventType, TypeKey};
 pub use super::list::List;
 pub use super::opaque::OpaqueOwned;
-pub use super::value::Value;
+pub use super::value::{Depth, Value};
 pub use super::view::{ViewError, view};
 pub use super::vocabulary::{Newer, Upcast, UpcastError, Upcasts, Vocabulary};
 

@@ -6,7 +6,7 @@ use rkyv::boxed::ArchivedBox;
 use uuid::Uuid;
 
 use super::description::{DescriptionBuilder, NodeId, Scalar, Shape};
-use super::value::Value;
+use super::value::{Depth, Value};
 
 macro_rules! scalars {
     ($($type:ty as $shape:ident: |$archived:ident| $view:expr;)*) => {$(
@@ -67,8 +67,8 @@ impl Value for String {
         view.into()
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        levels > 0
+    fn within(&self, levels: u32) -> Depth {
+        Depth::pointer(levels, |_| Depth::Within)
     }
 }
 
@@ -88,7 +88,7 @@ impl Value for Box<str> {
         view.into()
     }
     #[inline]
-    fn within(&self, levels: u32) -> bool {
-        levels > 0
+    fn within(&self, levels: u32) -> Depth {
+        Depth::pointer(levels, |_| Depth::Within)
     }
 }

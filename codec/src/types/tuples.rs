@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::description::{DescriptionBuilder, FieldDraft, NodeId};
-use super::value::Value;
+use super::value::{Depth, Value};
 
 macro_rules! tuple {
     ($($type:ident $index:tt $name:literal),*) => {
@@ -28,8 +28,8 @@ macro_rules! tuple {
                 ($($type::owned(view.$index),)*)
             }
             #[inline]
-            fn within(&self, levels: u32) -> bool {
-                true $(&& self.$index.within(levels))*
+            fn within(&self, levels: u32) -> Depth {
+                Depth::Within $(.and(|| self.$index.within(levels)))*
             }
         }
     };

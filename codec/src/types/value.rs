@@ -44,9 +44,54 @@ pub trait Value: rkyv::Archive + Sized + 'static {
 
     /// Whether the archived form has at most `levels` pointers behind one another.
     #[inline]
-    fn within(&self, levels: u32) -> bool {
+    fn within(&self, levels: u32) -> Depth {
         let _ = levels;
-        true
+        Depth::Within
+    }
+}
+
+/// What is known of the pointers behind one another in a value, before it is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Depth {
+    /// There are not too many.
+    Within,
+    /// There is a foreign value in it, of which only its archived form tells.
+    Unknown,
+    /// There are too many.
+    Beyond,
+}
+
+impl Depth {
+    /// Of this value and another one beside it.
+    #[inline]
+    #[must_use]
+    pub fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Within => other(),
+            Self::Unknown => other().max(self),
+            Self::Beyond => self,
+        }
+    }
+
+    /// Of a pointer, where `levels` are left, and of what stands behind it.
+    #[inline]
+    pub(super) fn pointer(levels: u32, behind: impl FnOnce(u32) -> Self) -> Self {
+        levels.checked_sub(1).map_or(Self::Beyond, behind)
+    }
+
+    /// Of elements side by side.
+    #[inline]
+    pub(super) fn of_all<T: Value>(elements: &[T], levels: u32) -> Self {
+        let mut depth = Self::Within;
+        if !T::INLINE {
+            for element in elements {
+                depth = depth.and(|| element.within(levels));
+                if depth == Self::Beyond {
+                    break;
+                }
+            }
+        }
+        depth
     }
 }
 
