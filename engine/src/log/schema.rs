@@ -164,18 +164,23 @@ fn check(path: &Path, types: Vec<&'static EventType>, add: bool) -> Result<(), S
     };
     let mut released = read(&text).map_err(|line| SchemaError::Line(path.to_owned(), line))?;
     let shape = |one: &EventType| (one.fingerprint(), shown(one));
-    let now: BTreeMap<Name, Shape> =
-        types.into_iter().map(|one| ((one.name().to_owned(), one.version()), shape(one))).collect();
     let (mut changed, mut gone) = (Vec::new(), Vec::new());
+    let mut now: BTreeMap<Name, Shape> = BTreeMap::new();
+    for one in types {
+        let (name, is) = ((one.name().to_owned(), one.version()), shape(one));
+        if let Some(was) = now.insert(name.clone(), is.clone())
+            && was.0 != is.0
+        {
+            // The program has two of that name and version: either would be the other's change.
+            changed.push(change(&name, was.1, is.1));
+        }
+    }
     for (name, (fingerprint, was)) in &released {
         match now.get(name) {
             None => gone.push(name.clone()),
-            Some((found, is)) if found != fingerprint => changed.push(SchemaChange {
-                name: name.0.clone(),
-                version: name.1,
-                was: was.clone(),
-                is: is.clone(),
-            }),
+            Some((found, is)) if found != fingerprint => {
+                changed.push(change(name, was.clone(), is.clone()));
+            }
             Some(_) => {}
         }
     }
@@ -191,6 +196,10 @@ fn check(path: &Path, types: Vec<&'static EventType>, add: bool) -> Result<(), S
         return Ok(());
     }
     Err(SchemaError::Different { path: path.to_owned(), changed, gone, new })
+}
+
+fn change(name: &Name, was: String, is: String) -> SchemaChange {
+    SchemaChange { name: name.0.clone(), version: name.1, was, is }
 }
 
 /// What a type looks like, a field a line.
@@ -228,7 +237,41 @@ fn read_line(line: &str) -> Option<(Name, u64)> {
     let mut words = line.split(' ');
     let (name, version) = (words.next()?, words.next()?.parse().ok()?);
     let fingerprint = u64::from_str_radix(words.next()?, 16).ok()?;
-    words.next().is_none().then(|| ((name.to_owned(), version), fingerprint))
+    words.next().is_none().then(|| ((unescaped(name), version), fingerprint))
+}
+
+/// A name as it stands in a line: a word of its own that begins no remark. The names of opaque types
+/// may be any text.
+fn escaped(name: &str) -> String {
+    let mut word = String::new();
+    for (at, c) in name.chars().enumerate() {
+        if c == '\\' || c.is_whitespace() || c.is_control() || (at == 0 && c == '#') {
+            word.extend(c.escape_unicode());
+        } else {
+            word.push(c);
+        }
+    }
+    word
+}
+
+/// The name that a word stands for.
+fn unescaped(word: &str) -> String {
+    let mut parts = word.split("\\u{");
+    let mut name = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escape = part.split_once('}').and_then(|(digits, rest)| {
+            let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
+            Some((c, rest))
+        });
+        if let Some((c, rest)) = escape {
+            name.push(c);
+            name.push_str(rest);
+        } else {
+            name.push_str("\\u{");
+            name.push_str(part);
+        }
+    }
+    name
 }
 
 /// What a line begins with that shows a field.
@@ -240,7 +283,7 @@ fn written(released: &BTreeMap<Name, Shape>) -> String {
          New\n# ones are added by a test with FACTLOG_SCHEMA=add; what is there is never changed.\n",
     );
     for ((name, version), (fingerprint, fields)) in released {
-        text.push_str(&format!("{name} {version} {fingerprint:016x}\n"));
+        text.push_str(&format!("{} {version} {fingerprint:016x}\n", escaped(name)));
         for field in fields.lines() {
             text.push_str(&format!("{FIELD}{field}\n"));
         }
@@ -325,5 +368,47 @@ mod tests {
         assert!(matches!(check(&path, vec![], false), Err(SchemaError::Line(_, 2))));
         fs::write(&path, "one 1 0\n    cents: u64\none 1 1\n").expect("written");
         assert!(matches!(check(&path, vec![], false), Err(SchemaError::Line(_, 3))));
+    }
+
+    static ODD: [EventType; 6] = [
+        EventType::opaque("# a remark", 1),
+        EventType::opaque("    two words 1 00", 1),
+        EventType::opaque("two\nlines 1 00", 1),
+        EventType::opaque("back\\u{23}slash", 1),
+        EventType::opaque("\u{2028}\t\r", 1),
+        EventType::opaque("Flug gestrichen", 1),
+    ];
+
+    #[test]
+    fn does_any_name_stand_in_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("schema.lock");
+        check(&path, ODD.iter().collect(), true).expect("added");
+        check(&path, ODD.iter().collect(), false).expect("the same");
+        let text = fs::read_to_string(&path).expect("readable");
+        check(&path, ODD.iter().collect(), true).expect("the same");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), text);
+        // A backslash that was written as it is.
+        assert_eq!(unescaped("a\\b\\u{}\\u{23"), "a\\b\\u{}\\u{23");
+    }
+
+    #[test]
+    fn are_two_types_of_one_name_and_version_told() {
+        #[crate::event(name = "one", version = 1, crate = crate)]
+        struct One {
+            #[allow(dead_code, reason = "only its shape is looked at")]
+            cents: u64,
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("schema.lock");
+        let described = <One as crate::Event>::static_type();
+        for types in [vec![&ONE, described], vec![described, &ONE]] {
+            let Err(SchemaError::Different { changed, .. }) = check(&path, types, true) else {
+                panic!("one of them is the other's change");
+            };
+            assert_eq!((changed[0].name.as_str(), changed.len()), ("one", 1));
+            assert!(!path.exists(), "neither is written down");
+        }
+        check(&path, vec![&ONE, &ONE], true).expect("one type");
     }
 }
