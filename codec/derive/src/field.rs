@@ -9,6 +9,7 @@ use syn::{
     PathArguments, Result, Type, Visibility,
 };
 
+use crate::refuse::Scope;
 use crate::{args, refuse};
 
 /// What `#[fact(...)]` says of a field.
@@ -32,14 +33,15 @@ pub(crate) struct Part {
 
 /// Reads fields, and refuses those that cannot be stored. `#[fact]` is taken off them, and what
 /// rkyv has to know is put on.
-pub(crate) fn parts(fields: &mut Fields) -> Result<Vec<Part>> {
+pub(crate) fn parts(fields: &mut Fields, scope: &Scope<'_>) -> Result<Vec<Part>> {
     let members: Vec<Member> = fields.members().collect();
-    fields.iter_mut().zip(members).map(|(field, member)| part(field, member)).collect()
+    fields.iter_mut().zip(members).map(|(field, member)| part(field, member, scope)).collect()
 }
 
-fn part(field: &mut Field, member: Member) -> Result<Part> {
+fn part(field: &mut Field, member: Member, scope: &Scope<'_>) -> Result<Part> {
     refuse::attributes(&field.attrs)?;
     refuse::conditional(&field.attrs)?;
+    scope.check(&field.ty)?;
     let opaque = opaque(&field.attrs)?;
     field.attrs.retain(|attribute| !attribute.path().is_ident("fact"));
     if opaque.is_none() {
@@ -193,7 +195,7 @@ pub(crate) fn checks<'a>(
     quote! {
         const _: () = {
             #[allow(dead_code, reason = "only its layout is asked for")]
-            struct Fields(#(#wrapped),*);
+            struct __Fields(#(#wrapped),*);
         };
         #(#sized)*
     }

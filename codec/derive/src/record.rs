@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::{Error, Fields, Ident, ItemStruct, LitStr, Member, Path, Result, parse_quote};
 
 use crate::field::{self, Part};
-use crate::refuse;
+use crate::refuse::{self, Scope};
 
 /// A struct, its parts, and the names that its output needs.
 pub(crate) struct Record {
@@ -17,11 +17,14 @@ pub(crate) struct Record {
 }
 
 /// The bounds that take the place of those on fields, for a type and its parts.
-pub(crate) fn rkyv_attribute(private: &Path, archived: &Ident) -> syn::Attribute {
+pub(crate) fn rkyv_attribute(private: &Path, own: &Ident, archived: &Ident) -> syn::Attribute {
+    // A program may well have a `NameResolver` beside its `Name`.
+    let resolver = format_ident!("__{}Resolver", own.unraw(), span = own.span());
     parse_quote! {
         #[rkyv(
             crate = #private::rkyv,
             archived = #archived,
+            resolver = #resolver,
             serialize_bounds(
                 __S: #private::rkyv::ser::Writer + #private::rkyv::ser::Allocator,
                 <__S as #private::rkyv::rancor::Fallible>::Error: #private::rkyv::rancor::Source,
@@ -40,7 +43,8 @@ impl Record {
         refuse::attributes(&item.attrs)?;
         let private: Path = parse_quote!(#krate::__private);
         let view = format_ident!("{}View", item.ident.unraw(), span = item.ident.span());
-        let parts = field::parts(&mut item.fields)?;
+        let scope = Scope { own: &item.ident, taken: Vec::new() };
+        let parts = field::parts(&mut item.fields, &scope)?;
         if let Some(part) = parts.iter().find(|part| part.name == "to_owned") {
             let message = "the view has a method `to_owned`: name the field otherwise";
             return Err(Error::new_spanned(&part.member, message));
@@ -52,7 +56,7 @@ impl Record {
         item.attrs.push(parse_quote! {
             #[derive(#private::rkyv::Archive, #private::rkyv::Serialize)]
         });
-        item.attrs.push(rkyv_attribute(&private, &view));
+        item.attrs.push(rkyv_attribute(&private, &item.ident, &view));
         Ok(Self { item, view, private, parts })
     }
 

@@ -1,8 +1,10 @@
 //! What the macros refuse, each with the reason and a way out.
 
+use syn::punctuated::Punctuated;
+use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, GenericArgument, Generics, Ident, Meta, PathArguments, Result, Token, Type,
-    punctuated::Punctuated,
+    Attribute, Error, GenericArgument, Generics, Ident, Meta, Path, PathArguments, Result, Token,
+    Type, TypePath,
 };
 
 /// A stored type has one shape: no parameters.
@@ -72,12 +74,59 @@ pub(crate) fn conditional(attributes: &[Attribute]) -> Result<()> {
     Ok(())
 }
 
+/// What the names in field types mean: they stand in other places, too.
+pub(crate) struct Scope<'a> {
+    /// The type that has the fields.
+    pub(crate) own: &'a Ident,
+    /// Names that mean something else there.
+    pub(crate) taken: Vec<String>,
+}
+
+impl Scope<'_> {
+    /// Refuses names that would mean another type.
+    pub(crate) fn check(&self, ty: &Type) -> Result<()> {
+        let mut names = Names { scope: self, error: None };
+        names.visit_type(ty);
+        names.error.map_or(Ok(()), Err)
+    }
+}
+
+struct Names<'a> {
+    scope: &'a Scope<'a>,
+    error: Option<Error>,
+}
+
+impl<'ast> Visit<'ast> for Names<'_> {
+    fn visit_path(&mut self, path: &'ast Path) {
+        if let Some(first) = path.segments.first().filter(|first| first.ident == "Self") {
+            let message = format!("a field type names its own type: write `{}`", self.scope.own);
+            self.error.get_or_insert(Error::new_spanned(first, message));
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_type_path(&mut self, ty: &'ast TypePath) {
+        if let Some(name) = ty.path.get_ident()
+            && ty.qself.is_none()
+            && self.scope.taken.iter().any(|taken| name == taken)
+        {
+            let message = format!(
+                "rkyv has a `{name}` of its own in what it derives for an enum: write its path, \
+                 `self::{name}`"
+            );
+            self.error.get_or_insert(Error::new_spanned(ty, message));
+        }
+        visit::visit_type_path(self, ty);
+    }
+}
+
 /// Field types that can be named in the source and have no good archived form.
 pub(crate) fn types(ty: &Type) -> Result<()> {
     match ty {
         Type::Path(path) => {
             let Some(last) = path.path.segments.last() else { return Ok(()) };
-            if let Some(reason) = named(&last.ident) {
+            let generic = !last.arguments.is_none();
+            if let Some(reason) = named(&last.ident, generic) {
                 return Err(Error::new_spanned(ty, reason));
             }
             if let PathArguments::AngleBracketed(arguments) = &last.arguments {
@@ -105,15 +154,18 @@ pub(crate) fn types(ty: &Type) -> Result<()> {
     }
 }
 
-fn named(ident: &Ident) -> Option<&'static str> {
+/// What has parameters and one of these names is taken for the type of `std`; a program may have
+/// types of its own that are called so.
+fn named(ident: &Ident, generic: bool) -> Option<&'static str> {
     match ident.to_string().as_str() {
+        "usize" | "isize" => Some("its size differs between machines: use u32 or u64, i32 or i64"),
+        _ if !generic => None,
         "HashMap" | "HashSet" => Some(
             "its order differs between runs, so that equal events would have different bytes: \
              use a Vec of pairs, sorted if order has no meaning",
         ),
         "BTreeMap" | "BTreeSet" => Some("not supported as a field: store a Vec of pairs"),
         "Rc" | "Arc" | "Weak" => Some("sharing is not stored: use Box, or the value itself"),
-        "usize" | "isize" => Some("its size differs between machines: use u32 or u64, i32 or i64"),
         "Cow" => Some("an event owns its fields: use String or Vec"),
         _ => None,
     }

@@ -9,6 +9,7 @@ use syn::{
 
 use crate::field::{self, Part};
 use crate::record::{align_check, rkyv_attribute};
+use crate::refuse::Scope;
 use crate::{args, refuse};
 
 struct Variant {
@@ -41,18 +42,24 @@ impl Variants {
         }
         let private: Path = parse_quote!(#krate::__private);
         let span = item.ident.span();
-        let archived = format_ident!("Archived{}", item.ident.unraw(), span = span);
+        // rkyv's derive has local types that begin with `Archived`.
+        let archived = format_ident!("__Archived{}", item.ident.unraw(), span = span);
         let view = format_ident!("{}View", item.ident.unraw(), span = span);
-        let variants = item.variants.iter_mut().map(Self::variant).collect::<Result<_>>()?;
+        let scope = Scope { own: &item.ident, taken: taken(&item) };
+        let variants = item
+            .variants
+            .iter_mut()
+            .map(|variant| Self::variant(variant, &scope))
+            .collect::<Result<_>>()?;
         item.attrs.push(parse_quote! {
             #[derive(#private::rkyv::Archive, #private::rkyv::Serialize)]
         });
-        item.attrs.push(rkyv_attribute(&private, &archived));
+        item.attrs.push(rkyv_attribute(&private, &item.ident, &archived));
         item.attrs.push(parse_quote!(#[rkyv(attr(doc(hidden)))]));
         Ok(Self { item, archived, view, private, variants })
     }
 
-    fn variant(variant: &mut syn::Variant) -> Result<Variant> {
+    fn variant(variant: &mut syn::Variant, scope: &Scope<'_>) -> Result<Variant> {
         refuse::attributes(&variant.attrs)?;
         refuse::conditional(&variant.attrs)?;
         let name = variant.ident.unraw().to_string();
@@ -62,7 +69,7 @@ impl Variants {
             name,
             docs: variant.attrs.iter().filter(|a| a.path().is_ident("doc")).cloned().collect(),
             discriminant: variant.discriminant.as_ref().map(|(_, value)| value.clone()),
-            parts: field::parts(&mut variant.fields)?,
+            parts: field::parts(&mut variant.fields, scope)?,
             fields: variant.fields.clone(),
         })
     }
@@ -208,7 +215,7 @@ impl Variants {
             }
         });
         let layouts = self.variants.iter().enumerate().map(|(number, variant)| {
-            let layout = format_ident!("Layout{number}");
+            let layout = format_ident!("__Layout{number}");
             let fields = variant.parts.iter().map(|part| {
                 let Part { binding, ty, .. } = part;
                 quote!(#binding: <#ty as #private::rkyv::Archive>::Archived)
@@ -223,7 +230,7 @@ impl Variants {
         });
         let drafts = self.variants.iter().enumerate().map(|(number, variant)| {
             let Variant { ident, name, parts, .. } = variant;
-            let layout = format_ident!("Layout{number}");
+            let layout = format_ident!("__Layout{number}");
             let fields = parts.iter().map(|part| {
                 let Part { name, binding, .. } = part;
                 let describe = part.describe(private);
@@ -238,7 +245,7 @@ impl Variants {
             quote! {
                 #private::VariantDraft {
                     name: #name,
-                    discriminant: Tag::#ident as u8,
+                    discriminant: __Tag::#ident as u8,
                     fields: &[#(#fields),*],
                 }
             }
@@ -252,7 +259,7 @@ impl Variants {
                     // An enum that is `repr(u8)` lies in memory as a union of such structs.
                     #[allow(dead_code, reason = "only its layout is asked for")]
                     #[repr(u8)]
-                    enum Tag { #(#tags,)* }
+                    enum __Tag { #(#tags,)* }
                     #(
                         #[allow(dead_code, reason = "only its layout is asked for")]
                         #layouts
@@ -299,6 +306,17 @@ impl Variants {
         });
         quote!(#name::#ident { #(#fields),* })
     }
+}
+
+/// Names of the types that the derives of rkyv declare around the fields of an enum.
+fn taken(item: &ItemEnum) -> Vec<String> {
+    let fixed = ["Tag", "Discriminant", "ArchivedTag"].map(str::to_owned);
+    let variants = item.variants.iter().filter(|variant| !variant.fields.is_empty());
+    let of_variants = variants.flat_map(|variant| {
+        let name = variant.ident.unraw();
+        [format!("Variant{name}"), format!("ArchivedVariant{name}")]
+    });
+    fixed.into_iter().chain(of_variants).collect()
 }
 
 fn surrounded(fields: &Fields, parts: impl Iterator<Item = TokenStream>) -> TokenStream {

@@ -115,7 +115,8 @@ impl Version {
             None => {
                 // The trait is not there for the views of events: what is found is a field. It is
                 // missed where the version is declared.
-                let call = Ident::new(&getter.to_string(), variant.span());
+                let mut call = getter.clone();
+                call.set_span(variant.span());
                 let view_of = quote_spanned!(variant.span()=> view);
                 let call = quote_spanned!(variant.span()=> #view_of.#call());
                 quote!(#view::#variant(#view_of) => #call,)

@@ -11,6 +11,7 @@ use uuid::Uuid;
 mod deep;
 mod expected;
 mod large;
+mod names;
 mod opaque;
 mod random;
 mod shape;
