@@ -108,3 +108,63 @@ fn is_what_contains_itself_shown_once() {
     let description = Chain::static_type().description().expect("described");
     assert_eq!(description.to_string(), "next: Option<Box<itself>>");
 }
+
+/// A chain of boxes with a text at each.
+#[factlog_codec::event(name = "named-chain", version = 1, crate = factlog_codec)]
+struct Named {
+    name: String,
+    text: Box<str>,
+    list: Vec<u8>,
+    next: Option<Box<Named>>,
+}
+
+/// Beside so many boxes, texts and lists that are pointers themselves.
+fn named(boxes: u32, name: &str) -> Named {
+    let end = |next| Named { name: name.into(), text: "".into(), list: Vec::new(), next };
+    (0..boxes).fold(end(None), |next, _| end(Some(Box::new(next))))
+}
+
+#[test]
+fn do_texts_and_empty_lists_count_as_pointers_for_views_and_when_shown() {
+    let description = Named::static_type().description().expect("described");
+    for name in ["short", "behind a pointer"] {
+        for (boxes, fits) in [(MAX_POINTERS - 1, true), (MAX_POINTERS, false)] {
+            let payload = rkyv::to_bytes::<rkyv::rancor::Failure>(&named(boxes, name)).unwrap();
+            assert_eq!(Named::view(&payload).is_ok(), fits, "{name}, {boxes} boxes");
+            let mut shown = String::new();
+            let error = render(description, &payload, &mut shown, 1 << 20).err();
+            let reason = error.map(|error| error.reason);
+            assert_eq!(reason, (!fits).then_some(RenderReason::TooDeep), "{name}, {boxes} boxes");
+        }
+    }
+}
+
+/// Only what the format says of pointers.
+#[factlog_codec::event(name = "two-lists", version = 1, crate = factlog_codec)]
+struct Lists {
+    one: Vec<u32>,
+    two: Vec<u32>,
+}
+
+#[test]
+fn are_targets_disjoint_and_in_order_also_of_empty_lists() {
+    // 16 bytes, then a root of 16: where each list begins, in words from the start, and its length.
+    let view = |one: (i32, u32), two: (i32, u32)| {
+        let mut words = [0_u128; 2];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        for (at, (target, len)) in [(16, one), (24, two)] {
+            let distance = target * 4 - at;
+            let at = at as usize;
+            bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+            bytes[at + 4..at + 8].copy_from_slice(&len.to_le_bytes());
+        }
+        Lists::view(bytes).is_ok()
+    };
+    assert!(view((0, 2), (2, 2)) && view((0, 1), (3, 1)) && view((4, 0), (4, 0)));
+    assert!(view((0, 0), (0, 4)) && view((0, 4), (4, 0)) && view((2, 0), (2, 0)));
+    // One on the other, one before the other, an empty one among them.
+    assert!(!view((0, 2), (1, 2)) && !view((2, 2), (0, 2)));
+    assert!(!view((2, 0), (1, 0)) && !view((0, 2), (1, 0)) && !view((2, 0), (0, 1)));
+    // At or behind the root, empty or not.
+    assert!(!view((4, 1), (4, 0)) && !view((5, 0), (5, 0)) && !view((0, 0), (6, 0)));
+}

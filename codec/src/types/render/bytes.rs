@@ -35,11 +35,17 @@ impl<'a> Payload<'a> {
         usize::try_from(length).map_err(|_| RenderError { offset, reason: RenderReason::Outside })
     }
 
+    /// Whether the text of a `String` is behind a pointer.
+    pub(super) fn is_out_of_place(self, offset: usize) -> Result<bool, RenderError> {
+        let [first] = self.take(offset)?;
+        Ok(first & 0xC0 == 0x80)
+    }
+
     /// The text of a `String`: in its 8 bytes if it is short, else behind a pointer.
     pub(super) fn string(self, offset: usize) -> Result<&'a str, RenderError> {
         let bytes = self.slice(offset, STRING)?;
         let damaged = RenderError { offset, reason: RenderReason::Text };
-        let text = if bytes.first().is_some_and(|first| first & 0xC0 == 0x80) {
+        let text = if self.is_out_of_place(offset)? {
             let word = u32::from_le_bytes(self.take(offset)?);
             let length = (word & 0x3F) | ((word & 0xFFFF_FF00) >> 2);
             let length = usize::try_from(length).map_err(|_| damaged)?;

@@ -57,6 +57,11 @@ impl Place {
         self.at(id, offset, self.pointers)
     }
 
+    /// A text behind a pointer in this one.
+    fn pointer(self) -> Result<(), RenderError> {
+        if self.pointers < MAX_POINTERS { Ok(()) } else { Err(self.fail(RenderReason::TooDeep)) }
+    }
+
     /// A value behind a pointer in this one.
     fn behind(self, id: NodeId, offset: usize) -> Result<Self, RenderError> {
         self.at(id, offset, self.pointers.saturating_add(1))
@@ -102,9 +107,6 @@ impl<'a> Walk<'a> {
             }
             Shape::List { element } => {
                 let count = self.payload.length(place.offset.saturating_add(4))?;
-                if count == 0 {
-                    return self.put(place, "[]");
-                }
                 let target = self.payload.target(place.offset, place.offset)?;
                 self.elements(place, place.behind(*element, target)?, count)
             }
@@ -199,8 +201,16 @@ impl<'a> Walk<'a> {
                 json.text(value.encode_utf8(&mut [0; 4]))
             }
             Scalar::Unit => json.write_str("null"),
-            Scalar::String => json.text(payload.string(at)?),
-            Scalar::Text => json.text(payload.text(at)?),
+            Scalar::String => {
+                if payload.is_out_of_place(at)? {
+                    place.pointer()?;
+                }
+                json.text(payload.string(at)?)
+            }
+            Scalar::Text => {
+                place.pointer()?;
+                json.text(payload.text(at)?)
+            }
             Scalar::Uuid => write!(json, "\"{}\"", Uuid::from_bytes(payload.take(at)?)),
             Scalar::Duration => {
                 let secs = u64::from_le_bytes(payload.take(at)?);
