@@ -65,6 +65,8 @@ pub enum PostingsError {
     Foreign,
     /// The postings do not rise.
     Order,
+    /// A reserved field is in use.
+    Reserved,
 }
 
 impl fmt::Display for PostingsError {
@@ -76,6 +78,7 @@ impl fmt::Display for PostingsError {
             Self::Checksum => write!(f, "the checksum of an index does not hold"),
             Self::Foreign => write!(f, "the index is of another segment"),
             Self::Order => write!(f, "the postings of an index do not rise"),
+            Self::Reserved => write!(f, "a reserved field of an index is in use"),
         }
     }
 }
@@ -144,8 +147,7 @@ impl PostingsHead {
             return Err(PostingsError::Version(version));
         }
         let zeros = reader.take(2).ok_or(short)?;
-        if u32::from_le(reader.pod().ok_or(short)?) != crc32fast::hash(&without) || !all_zero(zeros)
-        {
+        if u32::from_le(reader.pod().ok_or(short)?) != crc32fast::hash(&without) {
             return Err(PostingsError::Checksum);
         }
         let log = Uuid::from_bytes(reader.pod().ok_or(short)?);
@@ -155,6 +157,9 @@ impl PostingsHead {
         let (count, crc) = (next().ok_or(short)?, next().ok_or(short)?);
         let mut next = || Some(Sequence::new(u64::from_le(reader.pod()?)));
         let range = (next().ok_or(short)?, next().ok_or(short)?);
+        if !all_zero(zeros) || !all_zero(reader.rest()) {
+            return Err(PostingsError::Reserved);
+        }
         let (log, segment) = (LogId::new(log), SegmentId::new(segment));
         Ok(Self { log, segment, identity, end, count, range, crc })
     }
@@ -186,9 +191,11 @@ impl PostingsHead {
         let decode = |bytes: &[u8; Posting::LEN]| {
             let mut reader = Reader::new(bytes);
             let correlation = Sequence::new(u64::from_le(reader.pod()?));
-            Some(Posting { correlation, offset: u32::from_le(reader.pod()?) })
+            let posting = Posting { correlation, offset: u32::from_le(reader.pod()?) };
+            all_zero(reader.rest()).then_some(posting)
         };
-        let postings: Vec<_> = entries.iter().filter_map(decode).collect();
+        let postings: Option<Vec<_>> = entries.iter().map(decode).collect();
+        let postings = postings.ok_or(PostingsError::Reserved)?;
         if postings.is_sorted_by(|one, next| one < next) {
             Ok(postings)
         } else {
@@ -242,6 +249,13 @@ mod tests {
             let mut bytes = good;
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(PostingsHead::decode(&bytes).is_err(), "bit {bit}");
+            // With a checksum made for it, it says something else.
+            if !(CRC_AT..CRC_AT + 4).contains(&(bit / 8)) {
+                bytes[CRC_AT..CRC_AT + 4].fill(0);
+                let crc = crc32fast::hash(&bytes);
+                bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+                assert_ne!(PostingsHead::decode(&bytes), Ok(head), "bit {bit} has no meaning");
+            }
         }
         for len in 0..good.len() {
             assert_eq!(PostingsHead::decode(&good[..len]), Err(PostingsError::Length));
@@ -250,6 +264,8 @@ mod tests {
             let mut bytes = body.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(head.postings(&bytes), Err(PostingsError::Checksum), "bit {bit}");
+            let mended = PostingsHead { crc: crc32fast::hash(&bytes), ..head };
+            assert_ne!(mended.postings(&bytes), head.postings(&body), "bit {bit} has no meaning");
         }
         assert_eq!(head.postings(&body[1..]), Err(PostingsError::Length));
         let mut swapped = body.clone();

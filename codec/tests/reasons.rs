@@ -202,8 +202,10 @@ fn is_each_reason_against_streams_and_types_given() {
     assert_eq!(changed(14, 0), TypeItemError::Name);
     assert_eq!(changed(16, 0xFF), TypeItemError::Name);
     assert_eq!(changed(15, 3), TypeItemError::Encoding(3));
-    let error: DescriptionError = Description::decode(&[1, 0, 0]).unwrap_err();
-    assert!(!error.to_string().is_empty());
+    assert_eq!(changed(12, 0), TypeItemError::Version);
+    let longer = [&good[..], &[0]].concat();
+    assert_eq!(TypeItem::decode(&longer).unwrap_err(), TypeItemError::Trailing);
+    assert_eq!(Description::decode(&[1, 0, 0]), Err(DescriptionError::NodeCount(0)));
 }
 
 #[test]
@@ -231,6 +233,7 @@ fn is_each_reason_against_pages_given() {
     assert_eq!(mended(10, 21), HeaderError::Bits(21));
     assert_eq!(mended(11, 1), HeaderError::Reserved);
     assert_eq!(mended(32, 0), HeaderError::Reserved);
+    assert_eq!(mended(36, 0), HeaderError::Reserved);
     assert_eq!(mended(49, 64), HeaderError::Descriptor);
     assert_eq!(mended(4095, 1), HeaderError::Reserved);
 
@@ -252,6 +255,8 @@ fn is_each_reason_against_pages_given() {
     assert_eq!(Seal::decode(key(), offset, &[0; PAGE]), Err(SealError::Absent));
     assert_eq!(Seal::decode(key(), offset, &[1; PAGE]), Err(SealError::Magic));
     assert_eq!(Seal::decode(key(), 8192, &page), Err(SealError::Checksum));
+    let chained = Seal { chain: [1; 32], ..seal }.encode(key(), offset);
+    assert_eq!(Seal::decode(key(), offset, &chained), Err(SealError::Reserved));
 
     let manifest = Manifest {
         generation: 1,

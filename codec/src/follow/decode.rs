@@ -215,13 +215,19 @@ impl Fields<'_> {
         let (reason, version) = (self.u16(), self.u16());
         let (epoch, sequence) = (Epoch::new(self.u32()), Sequence::new(self.u64()));
         let log = LogId::new(self.uuid());
-        match reason {
-            1 => Ok(FollowRefusal::Version(version)),
-            2 => Ok(FollowRefusal::Foreign(log)),
-            3 => Ok(FollowRefusal::Behind(sequence)),
-            4 => Ok(FollowRefusal::Ahead(sequence)),
-            5 => Ok(FollowRefusal::Diverged(epoch)),
-            _ => Err(FollowMessageError::Field),
-        }
+        let refusal = match reason {
+            1 => FollowRefusal::Version(version),
+            2 => FollowRefusal::Foreign(log),
+            3 => FollowRefusal::Behind(sequence),
+            4 => FollowRefusal::Ahead(sequence),
+            5 => FollowRefusal::Diverged(epoch),
+            _ => return Err(FollowMessageError::Field),
+        };
+        // What the reason does not name is zero. Another version may say more.
+        let zero = version == 0
+            && (reason == 2 || log == LogId::default())
+            && (matches!(reason, 3 | 4) || sequence == Sequence::ZERO)
+            && (reason == 5 || epoch == Epoch::default());
+        if reason == 1 || zero { Ok(refusal) } else { Err(FollowMessageError::Reserved) }
     }
 }

@@ -210,4 +210,24 @@ mod tests {
         let refusal = FollowMessage::Refusal(FollowRefusal::Version(2));
         assert_eq!(with(refusal, 16, 9), FollowMessageError::Field);
     }
+
+    /// With a checksum made for it, a changed message is none, or says something else.
+    #[test]
+    fn does_every_bit_of_a_message_matter() {
+        for message in all(&[3; PAGE], &[7; 40]) {
+            let mut good = Vec::new();
+            message.encode(&mut good);
+            // Another version may say more when it refuses one.
+            let free = matches!(message, FollowMessage::Refusal(FollowRefusal::Version(_)));
+            for bit in 32..good.len().min(200) * 8 {
+                let mut bytes = good.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes[..4].fill(0);
+                let crc = crc32fast::hash(&bytes);
+                bytes[..4].copy_from_slice(&crc.to_le_bytes());
+                let same = decode(&bytes) == Ok(message);
+                assert!(!same || (free && bit / 8 >= 20), "{message:?}, bit {bit}");
+            }
+        }
+    }
 }

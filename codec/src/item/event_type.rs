@@ -41,6 +41,10 @@ pub enum TypeItemError {
     Name,
     /// The encoding is unknown.
     Encoding(u8),
+    /// The version is 0.
+    Version,
+    /// There are bytes behind the description.
+    Trailing,
 }
 
 impl fmt::Display for TypeItemError {
@@ -48,6 +52,8 @@ impl fmt::Display for TypeItemError {
         match self {
             Self::Short => write!(f, "a TYPE item ends too early"),
             Self::Name => write!(f, "a TYPE item has an impossible name"),
+            Self::Version => write!(f, "a TYPE item has version 0"),
+            Self::Trailing => write!(f, "a TYPE item has bytes behind its description"),
             Self::Encoding(encoding) => write!(f, "a TYPE item has unknown encoding {encoding}"),
         }
     }
@@ -103,6 +109,12 @@ impl<'a> TypeItem<'a> {
             2 => Encoding::Opaque,
             other => return Err(TypeItemError::Encoding(other)),
         };
+        if raw.version == 0 {
+            return Err(TypeItemError::Version);
+        }
+        if !reader.rest().is_empty() {
+            return Err(TypeItemError::Trailing);
+        }
         Ok(Self { name, version: raw.version, encoding, fingerprint: raw.fingerprint, description })
     }
 }

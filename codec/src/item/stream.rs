@@ -136,6 +136,8 @@ pub enum StreamItemError {
     Key(u8),
     /// A reserved field is in use.
     Reserved,
+    /// There are bytes behind the key.
+    Trailing,
 }
 
 impl fmt::Display for StreamItemError {
@@ -145,6 +147,7 @@ impl fmt::Display for StreamItemError {
             Self::Name(error) => write!(f, "a STREAM item is wrong: {error}"),
             Self::Key(kind) => write!(f, "a STREAM item has an impossible key of kind {kind}"),
             Self::Reserved => write!(f, "a reserved field of a STREAM item is in use"),
+            Self::Trailing => write!(f, "a STREAM item has bytes behind its key"),
         }
     }
 }
@@ -243,7 +246,8 @@ impl StreamKey {
             _ => None,
         };
         let key = key.ok_or(StreamItemError::Key(kind))?;
-        Self::new(category, key).map_err(StreamItemError::Name)
+        let stream = Self::new(category, key).map_err(StreamItemError::Name)?;
+        if reader.rest().is_empty() { Ok(stream) } else { Err(StreamItemError::Trailing) }
     }
 }
 

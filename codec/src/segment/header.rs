@@ -129,7 +129,7 @@ impl SegmentHeader {
             return Err(HeaderError::Bits(raw.bits));
         }
         let reserved_is_zero = raw.zero == 0 && raw.reserved == [0; 8] && all_zero(reader.rest());
-        if !reserved_is_zero || raw.segment == 0 {
+        if !reserved_is_zero || raw.segment == 0 || raw.generation == 0 {
             return Err(HeaderError::Reserved);
         }
         Ok(Self {

@@ -43,6 +43,8 @@ pub enum SealError {
     Magic,
     /// The checksum does not hold, or bytes behind it are not zero.
     Checksum,
+    /// The seal chain, which is reserved, is in use.
+    Reserved,
 }
 
 impl fmt::Display for SealError {
@@ -52,6 +54,7 @@ impl fmt::Display for SealError {
             Self::Absent => write!(f, "the segment was not sealed"),
             Self::Magic => write!(f, "the last page of the segment is no SEAL"),
             Self::Checksum => write!(f, "the checksum of the SEAL does not hold"),
+            Self::Reserved => write!(f, "a reserved field of the SEAL is in use"),
         }
     }
 }
@@ -98,6 +101,9 @@ impl Seal {
         let crc = page_crc(key.at(offset).seed(), page, CRC_FIELD);
         if crc != raw.crc || !all_zero(reader.rest()) {
             return Err(SealError::Checksum);
+        }
+        if raw.chain != [0; 32] {
+            return Err(SealError::Reserved);
         }
         Ok(Self {
             end: raw.end,

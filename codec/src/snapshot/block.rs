@@ -10,9 +10,9 @@ use core::fmt;
 
 use bytemuck::{bytes_of, pod_read_unaligned};
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, all_zero};
 use crate::ids::{Sequence, StreamVersion};
-use crate::layout::align_up;
+use crate::layout::{ALIGN, align_up};
 use crate::raw::{RawBlock, RawBlockEntry};
 
 /// Entries are put into a block until it has so many bytes.
@@ -41,6 +41,8 @@ pub enum BlockError {
     Checksum,
     /// An entry lies outside of it, or out of order.
     Entry,
+    /// A reserved field is in use.
+    Reserved,
 }
 
 impl fmt::Display for BlockError {
@@ -50,6 +52,7 @@ impl fmt::Display for BlockError {
             Self::Foreign => "the block belongs elsewhere",
             Self::Checksum => "the checksum of the block does not hold",
             Self::Entry => "an entry of the block is out of its place",
+            Self::Reserved => "a reserved field of the block is in use",
         })
     }
 }
@@ -155,8 +158,12 @@ impl<'a> Block<'a> {
             return Err(BlockError::Checksum);
         }
         let entries = raw.entries as usize;
-        if entries.saturating_mul(4) > reader.rest().len() {
-            return Err(BlockError::Entry);
+        let offsets = entries.saturating_mul(4);
+        reader.take(offsets).ok_or(BlockError::Entry)?;
+        let padding = RawBlock::LEN.saturating_add(offsets).next_multiple_of(ALIGN) - offsets;
+        let padding = reader.take(padding - RawBlock::LEN).ok_or(BlockError::Entry)?;
+        if raw.zero != 0 || !all_zero(padding) {
+            return Err(BlockError::Reserved);
         }
         Ok(Self { bytes, entries })
     }
@@ -198,9 +205,12 @@ impl<'a> Block<'a> {
         let mut reader = Reader::new(self.bytes.get(offset as usize..).unwrap_or(&[]));
         let raw: RawBlockEntry = reader.pod().ok_or(BlockError::Entry)?;
         let (value_len, key_len) = (raw.value_len as usize, usize::from(raw.key_len));
-        let value = reader.take(align_up(value_len)).and_then(|value| value.get(..value_len));
-        let value = value.ok_or(BlockError::Entry)?;
-        let key = reader.take(key_len).ok_or(BlockError::Entry)?;
+        let mut padded = |len: usize| reader.take(align_up(len))?.split_at_checked(len);
+        let (value, behind_value) = padded(value_len).ok_or(BlockError::Entry)?;
+        let (key, behind_key) = padded(key_len).ok_or(BlockError::Entry)?;
+        if raw.zero != 0 || !all_zero(behind_value) || !all_zero(behind_key) {
+            return Err(BlockError::Reserved);
+        }
         Ok(SnapshotEntry { key, version: StreamVersion::new(raw.version), value })
     }
 
@@ -259,14 +269,28 @@ mod tests {
         assert_eq!(block.entry(5), Err(BlockError::Entry));
     }
 
+    /// Everything that a block at 256 says.
+    fn all(file: &[u8]) -> Result<Vec<SnapshotEntry<'_>>, BlockError> {
+        let at = (256, file.len() as u32 - 256);
+        let block = Block::verify(file, at, 3, Sequence::new(9))?;
+        (0..block.len()).map(|number| block.entry(number)).collect()
+    }
+
     #[test]
     fn is_no_bit_of_a_block_otherwise() {
-        let file = block(&[b"one", b"two"]);
+        let file = block(&[b"one", b"two", b"with a longer key"]);
         let at = (256, file.len() as u32 - 256);
         for bit in 256 * 8..file.len() * 8 {
             let mut changed = file.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert!(Block::verify(&changed, at, 3, Sequence::new(9)).is_err(), "bit {bit}");
+            // With a checksum made for it, it says something else.
+            if bit / 8 >= 260 {
+                changed[256..260].fill(0);
+                let crc = crc32fast::hash(&changed[256..]);
+                changed[256..260].copy_from_slice(&crc.to_le_bytes());
+                assert_ne!(all(&changed), all(&file), "bit {bit} has no meaning");
+            }
         }
         let other = Block::verify(&file, at, 4, Sequence::new(9));
         assert_eq!(other.map(|block| block.len()), Err(BlockError::Foreign));

@@ -4,7 +4,7 @@ use core::fmt;
 
 use bytemuck::bytes_of;
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, all_zero};
 use crate::raw::{RawIndexBlock, RawSection};
 
 const fn padded(len: usize) -> usize {
@@ -45,6 +45,8 @@ pub enum IndexError {
     Name,
     /// Keys are not in order.
     Order,
+    /// A reserved field is in use.
+    Reserved,
 }
 
 impl fmt::Display for IndexError {
@@ -53,6 +55,7 @@ impl fmt::Display for IndexError {
             Self::Short => "the index ends inside a section",
             Self::Name => "the name of a section is no text",
             Self::Order => "the keys of a section are not in order",
+            Self::Reserved => "a reserved field of a section is in use",
         })
     }
 }
@@ -122,11 +125,17 @@ impl<'a> Sections<'a> {
 
     fn read(&mut self) -> Result<Section<'a>, IndexError> {
         let raw: RawSection = self.reader.pod().ok_or(IndexError::Short)?;
+        if raw.zero != [0; 2] {
+            return Err(IndexError::Reserved);
+        }
         let name = self.take(usize::from(raw.name_len))?;
         let name = core::str::from_utf8(name).map_err(|_| IndexError::Name)?;
         let mut blocks: Vec<SectionBlock<'a>> = Vec::new();
         for _ in 0..raw.blocks {
             let raw: RawIndexBlock = self.reader.pod().ok_or(IndexError::Short)?;
+            if raw.zero != [0; 2] {
+                return Err(IndexError::Reserved);
+            }
             let first = self.take(usize::from(raw.key_len))?;
             if blocks.last().is_some_and(|before| before.first >= first) {
                 return Err(IndexError::Order);
@@ -138,7 +147,8 @@ impl<'a> Sections<'a> {
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], IndexError> {
         let bytes = self.reader.take(padded(len)).ok_or(IndexError::Short)?;
-        bytes.get(..len).ok_or(IndexError::Short)
+        let (bytes, padding) = bytes.split_at_checked(len).ok_or(IndexError::Short)?;
+        if all_zero(padding) { Ok(bytes) } else { Err(IndexError::Reserved) }
     }
 }
 
@@ -175,6 +185,12 @@ mod tests {
         assert_eq!(sections[0].blocks[1], SectionBlock { offset: 768, len: 64, first: b"m" });
         assert_eq!((sections[1].name, sections[1].fingerprint), ("none", 8));
         assert!(sections[1].blocks.is_empty());
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let read: Result<Vec<_>, _> = Sections::new(&changed).collect();
+            assert_ne!(read.as_ref(), Ok(&sections), "bit {bit} has no meaning");
+        }
         // Cut anywhere it is an error, or has fewer sections; it never panics.
         for len in 0..bytes.len() {
             let read: Result<Vec<_>, _> = Sections::new(&bytes[..len]).collect();

@@ -52,6 +52,10 @@ static SLOTS: AtomicUsize = AtomicUsize::new(0);
 
 impl EventType {
     /// A type of this name and version, that `describe` describes.
+    ///
+    /// # Panics
+    ///
+    /// When the name has not 1 to 128 bytes, or the version is 0: at compile time, for a `static`.
     pub const fn new(name: &'static str, version: u16, describe: fn() -> Description) -> Self {
         Self::with(name, version, Some(describe))
     }
@@ -64,14 +68,13 @@ impl EventType {
     /// When the name has not 1 to 128 bytes or begins with `$`, or the version is 0: at compile
     /// time, for a `static`.
     pub const fn opaque(name: &'static str, version: u16) -> Self {
-        let bytes = name.as_bytes();
-        assert!(matches!(bytes.len(), 1..=128), "the name of an event has 1 to 128 bytes");
-        assert!(!matches!(bytes, [b'$', ..]), "names that begin with $ are the engine's");
-        assert!(version > 0, "versions begin with 1");
+        assert!(!matches!(name.as_bytes(), [b'$', ..]), "names that begin with $ are the engine's");
         Self::with(name, version, None)
     }
 
     const fn with(name: &'static str, version: u16, describe: Option<fn() -> Description>) -> Self {
+        assert!(matches!(name.len(), 1..=128), "the name of an event has 1 to 128 bytes");
+        assert!(version > 0, "versions begin with 1");
         Self {
             name,
             version,

@@ -68,6 +68,7 @@ fn is_each_reason_against_a_stream_given() {
         (key(2, &[0; 17]), StreamItemError::Key(2)),
         (key(3, &[0xC0]), StreamItemError::Key(3)),
         (StreamKey::decode(&[1, 4, 0, 1, b'c']), StreamItemError::Reserved),
+        (StreamKey::decode(&[1, 4, 0, 0, b'c', 0]), StreamItemError::Trailing),
     ];
     for (found, reason) in &expected {
         assert_eq!(found.as_ref(), Err(reason));
@@ -89,6 +90,8 @@ fn is_each_reason_against_a_type_given() {
         TypeItem::decode(&[&head[..], rest].concat()).map(|item| item.encoded_len())
     };
     assert_eq!(decode(head(128, 1, 3), &[&name.as_bytes()[..128], b"abc"].concat()), Ok(147));
+    let mut unversioned = head(1, 1, 0);
+    unversioned[12] = 0;
     let expected = [
         (decode(head(1, 1, 0), b""), TypeItemError::Short),
         (decode(head(1, 1, 4), b"nabc"), TypeItemError::Short),
@@ -99,6 +102,8 @@ fn is_each_reason_against_a_type_given() {
         (decode(head(1, 1, 0), &[0xFF]), TypeItemError::Name),
         (decode(head(1, 0, 0), b"n"), TypeItemError::Encoding(0)),
         (decode(head(1, 3, 0), b"n"), TypeItemError::Encoding(3)),
+        (decode(unversioned, b"n"), TypeItemError::Version),
+        (decode(head(1, 1, 1), b"nde"), TypeItemError::Trailing),
     ];
     for (found, reason) in expected {
         assert_eq!(found, Err(reason));
@@ -129,7 +134,7 @@ proptest! {
 
     #[test]
     fn does_a_type_come_back(
-        name in "\\PC{1,32}", version: u16, opaque: bool, fingerprint: u64,
+        name in "\\PC{1,32}", version in 1_u16.., opaque: bool, fingerprint: u64,
         description in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let encoding = if opaque { Encoding::Opaque } else { Encoding::Archive };
@@ -144,9 +149,10 @@ proptest! {
     #[test]
     fn is_only_accepted_what_could_have_been_written(
         key in stream(), changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..3),
-        random in prop::collection::vec(any::<u8>(), 0..200), lens: (u8, u8),
+        random in prop::collection::vec(any::<u8>(), 0..200), lens: (u8, u8), longer in 0_usize..3,
     ) {
         let mut changed = stream_bytes(&key);
+        changed.resize(changed.len() + longer, 0);
         for (at, to) in changes {
             let at = at.index(changed.len());
             changed[at] = to;
@@ -155,12 +161,10 @@ proptest! {
         let head = [&[lens.0 % 70, lens.1 % 6, lens.1 % 20, 0][..], &random].concat();
         for bytes in [&changed, &head, &random] {
             if let Ok(found) = StreamKey::decode(bytes) {
-                let again = stream_bytes(&found);
-                prop_assert_eq!(&again[..], &bytes[..again.len()]);
+                prop_assert_eq!(&stream_bytes(&found), bytes);
             }
             if let Ok(found) = TypeItem::decode(bytes) {
-                let again = type_bytes(&found);
-                prop_assert_eq!(&again[..], &bytes[..again.len()]);
+                prop_assert_eq!(&type_bytes(&found), bytes);
             }
         }
     }

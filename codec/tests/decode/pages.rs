@@ -134,6 +134,7 @@ fn is_each_reason_against_a_header_given() {
         (decode(10, &[31]), HeaderError::Bits(31)),
         (decode(11, &[1]), HeaderError::Reserved),
         (decode(32, &[0; 4]), HeaderError::Reserved),
+        (decode(36, &[0; 4]), HeaderError::Reserved),
         (decode(56, &[1]), HeaderError::Reserved),
         (decode(PAGE - 1, &[1]), HeaderError::Reserved),
     ];
@@ -159,6 +160,8 @@ fn is_each_reason_against_a_seal_given() {
         (read_seal(&flipped(&page, 12 * 8)), SealError::Checksum),
         (read_seal(&with(&page, 96, &[1], repair_seal)), SealError::Checksum),
         (read_seal(&with(&page, PAGE - 1, &[1], repair_seal)), SealError::Checksum),
+        (read_seal(&with(&page, 64, &[1], repair_seal)), SealError::Reserved),
+        (read_seal(&with(&page, 95, &[1], repair_seal)), SealError::Reserved),
         (Seal::decode(KEY, SEAL_AT - 4096, &page), SealError::Checksum),
     ];
     for (found, reason) in expected {
@@ -380,7 +383,7 @@ proptest! {
     #[test]
     fn do_pages_come_back_as_they_were_written(
         ids: ([u8; 16], [u8; 16]), bits in 22_u8..31, numbers: (u32, u32, u32), words: [u64; 6],
-        clean: bool, ancestors in ancestors(), chain: [u8; 32],
+        clean: bool, ancestors in ancestors(),
     ) {
         let log = LogId::new(Uuid::from_bytes(ids.0));
         let segment = SegmentId::new(numbers.0.max(1));
@@ -390,7 +393,7 @@ proptest! {
         let seal = Seal {
             end: numbers.1, first_sequence: Sequence::new(words[1]), frames: numbers.2,
             next_sequence: Sequence::new(words[2]), first_ts: words[3], last_ts: words[4],
-            fold: Fold::from_raw(words[5]), epoch: Epoch::new(numbers.0), chain,
+            fold: Fold::from_raw(words[5]), epoch: Epoch::new(numbers.0), chain: [0; 32],
         };
         let at = seal_offset(bits) as u32;
         let page = seal.encode(header.key(), at);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use factlog_codec::types::{Description, Event, render};
+use factlog_codec::types::{Description, Event, Scalar, Shape, render};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -126,7 +126,31 @@ proptest! {
         let space: &mut [u8] = bytemuck::cast_slice_mut(&mut space);
         space[..bytes.len()].copy_from_slice(&bytes);
         probe(Everything::static_type().description().expect("described"), &space[..bytes.len()]);
-        assert!(Description::decode(&bytes).is_err() || bytes[0] == 1);
+        if let Ok(description) = Description::decode(&bytes) {
+            assert_eq!(description.as_bytes(), bytes);
+        }
+        // Read as one value of each kind that has no parts: the last bytes are it.
+        for tag in 1..=19 {
+            let (size, align) = Scalar::from_tag(tag).expect("a scalar").layout();
+            let node = [&[1, 1, 0, tag][..], &size.to_le_bytes(), &[align]].concat();
+            let description = Description::decode(&node).expect("a description");
+            probe(&description, &space[..bytes.len()]);
+            let mut out = String::new();
+            let shown = render(&description, &bytes, &mut out, 10_000).is_ok();
+            let number = bytes.last_chunk().map(|last| u64::from_le_bytes(*last).to_string());
+            if description.nodes()[0].shape == Shape::Scalar(Scalar::U64) {
+                assert_eq!(shown.then_some(out), number);
+            } else {
+                assert!(!shown || bytes.len() >= size as usize);
+            }
+        }
+        let size = u32::try_from(bytes.len()).expect("short").to_le_bytes();
+        let opaque = [&[1, 1, 0, 28][..], &size, &[1, 1, b'x']].concat();
+        let mut out = String::new();
+        let description = Description::decode(&opaque).expect("a description");
+        render(&description, &bytes, &mut out, 10_000).expect("bytes are bytes");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(out, format!("\"{hex}\""));
     }
 
     #[test]
