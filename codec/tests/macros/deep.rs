@@ -109,32 +109,48 @@ fn is_what_contains_itself_shown_once() {
     assert_eq!(description.to_string(), "next: Option<Box<itself>>");
 }
 
-/// A chain of boxes with a text at each.
-#[factlog_codec::event(name = "named-chain", version = 1, crate = factlog_codec)]
-struct Named {
-    name: String,
-    text: Box<str>,
-    list: Vec<u8>,
-    next: Option<Box<Named>>,
+/// What is, or may be, a pointer itself.
+#[factlog_codec::value(crate = factlog_codec)]
+#[derive(Clone)]
+enum End {
+    String(String),
+    Text(Box<str>),
+    List(Vec<u8>),
 }
 
-/// Beside so many boxes, texts and lists that are pointers themselves.
-fn named(boxes: u32, name: &str) -> Named {
-    let end = |next| Named { name: name.into(), text: "".into(), list: Vec::new(), next };
-    (0..boxes).fold(end(None), |next, _| end(Some(Box::new(next))))
+/// A chain of boxes with something at its end.
+#[factlog_codec::event(name = "ending", version = 1, crate = factlog_codec)]
+struct Ending {
+    end: Option<End>,
+    next: Option<Box<Ending>>,
+}
+
+fn ending(boxes: u32, end: End) -> Ending {
+    let last = Ending { end: Some(end), next: None };
+    (0..boxes).fold(last, |next, _| Ending { end: None, next: Some(Box::new(next)) })
 }
 
 #[test]
 fn do_texts_and_empty_lists_count_as_pointers_for_views_and_when_shown() {
-    let description = Named::static_type().description().expect("described");
-    for name in ["short", "behind a pointer"] {
-        for (boxes, fits) in [(MAX_POINTERS - 1, true), (MAX_POINTERS, false)] {
-            let payload = rkyv::to_bytes::<rkyv::rancor::Failure>(&named(boxes, name)).unwrap();
-            assert_eq!(Named::view(&payload).is_ok(), fits, "{name}, {boxes} boxes");
+    let description = Ending::static_type().description().expect("described");
+    // What stands at the end, and whether it is a pointer.
+    let ends = [
+        (End::String("short".into()), 0),
+        (End::String("behind a pointer".into()), 1),
+        (End::Text("".into()), 1),
+        (End::List(vec![]), 1),
+        (End::List(vec![1]), 1),
+    ];
+    for (at, (end, pointers)) in ends.into_iter().enumerate() {
+        for (boxes, fits) in [(MAX_POINTERS - pointers, true), (MAX_POINTERS - pointers + 1, false)]
+        {
+            let event = ending(boxes, end.clone());
+            let payload = rkyv::to_bytes::<rkyv::rancor::Failure>(&event).unwrap();
+            assert_eq!(Ending::view(&payload).is_ok(), fits, "end {at}, {boxes} boxes");
             let mut shown = String::new();
             let error = render(description, &payload, &mut shown, 1 << 20).err();
             let reason = error.map(|error| error.reason);
-            assert_eq!(reason, (!fits).then_some(RenderReason::TooDeep), "{name}, {boxes} boxes");
+            assert_eq!(reason, (!fits).then_some(RenderReason::TooDeep), "end {at}, {boxes} boxes");
         }
     }
 }
