@@ -47,6 +47,10 @@ mod vocabulary;
 /// `#[fact(opaque = "name@1")]`; tools show its bytes. If its archived form holds pointers, name the
 /// way back: `#[fact(opaque = "name@1", owned = path)]`, a function from a reference to its
 /// archived form to the type.
+///
+/// `String`, `Vec`, `Option` and the names of numbers, without a path, are those of the standard
+/// library. A field whose type is one of your own that is called so names its path:
+/// `self::Option`.
 #[proc_macro_attribute]
 pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
     finish(event::expand(args.into(), item.into()))
@@ -68,7 +72,9 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// is an enum `<Name>View` of the same variants with native fields; the view of an enum without
 /// data is the enum itself, which needs `#[derive(Debug, Clone, Copy)]`.
 ///
-/// A type may contain itself in a `Vec` or a `Box`, up to 128 levels.
+/// A type may contain itself in a `Vec` or a `Box`, up to 128 levels. It is written by its name, not
+/// as `Self`. In an enum, fields whose types have names that rkyv uses around it (`Tag`,
+/// `Discriminant`, `Variant` and the name of a variant) name their path: `self::Tag`.
 ///
 /// - `name`: what descriptions call it; the type's identifier if not given.
 /// - `crate`: the path of factlog, if it is not `::factlog`.

@@ -98,8 +98,8 @@ impl Depth {
 impl Description {
     /// The description of `T`.
     ///
-    /// A type too large to be described (more than 4,096 types in it, or 60 KiB) is opaque as a
-    /// whole, under a name that still changes with its shape.
+    /// A type too large to be described (more than 4,096 types in it, or 60 KiB, or values more
+    /// than 64 deep) is opaque as a whole, under a name that still changes with its shape.
     pub fn of<T: Value>() -> Self {
         Self::built::<T>(T::describe)
     }

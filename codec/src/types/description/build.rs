@@ -154,8 +154,8 @@ impl DescriptionBuilder {
 impl Description {
     /// The description of `T`, whose root is the first node that `describe` gives.
     ///
-    /// A type too large to be described (more than 4,096 types in it, or 60 KiB) is opaque as a
-    /// whole, under a name that still changes with its shape.
+    /// A type too large to be described (more than 4,096 types in it, or 60 KiB, or values more
+    /// than 64 deep) is opaque as a whole, under a name that still changes with its shape.
     pub(in super::super) fn built<T: Archive + 'static>(
         describe: impl FnOnce(&mut DescriptionBuilder) -> NodeId,
     ) -> Self {
