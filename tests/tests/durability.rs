@@ -339,3 +339,30 @@ fn does_an_archive_that_is_slow_keep_nothing_from_becoming_durable() {
         service.close().expect("closed");
     }
 }
+
+/// One waits for the next event, which the writer makes durable itself; another one for a later
+/// event, which it does not.
+#[test]
+fn is_nobody_forgotten_who_waits_for_more_than_the_writer_made_durable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut writer = small().durability(Durability::None).open(directory.path()).expect("opens");
+    for round in 0..20 {
+        let (log, next) = (writer.log(), writer.next_sequence());
+        let wait = |sequence: Sequence| {
+            let log = log.clone();
+            thread::spawn(move || log.wait_durable(sequence, SOON).expect("no failure"))
+        };
+        let near = wait(next);
+        // Most often it waits by then.
+        thread::sleep(Duration::from_millis(5));
+        writer.append(&note()).expect("appended");
+        writer.sync().expect("synced");
+        assert_eq!(near.join().expect("no panic"), Waited::Ready);
+        let far = wait(next.after(3));
+        thread::sleep(Duration::from_millis(40));
+        for _ in 0..5 {
+            writer.append(&note()).expect("appended");
+        }
+        assert_eq!(far.join().expect("no panic"), Waited::Ready, "round {round}");
+    }
+}

@@ -3,9 +3,11 @@
 use factlog_codec::{Position, Sequence};
 
 use super::check;
+use crate::log::demand::{Demand, Due};
 use crate::log::frontier::{Activity, Frontier};
 use crate::log::wait::Office;
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::model::spawn;
 
 fn frontier() -> Arc<Frontier> {
@@ -112,5 +114,59 @@ fn park_and_poison() {
         publish(&frontier, 16);
         sleeper.join().expect("no panic");
         poisoner.join().expect("no panic");
+    });
+}
+
+/// What one waited for was made durable by the writer; another waits for more, which the writer
+/// appends and does not sync.
+#[test]
+fn who_waits_for_more_is_served() {
+    check("who waits for more is served", 2, || {
+        let (frontier, demand) = (frontier(), Arc::new(Demand::new()));
+        let durable = |position: u64| {
+            frontier.publish_durable(Position::from_raw(position), Sequence::new(position));
+        };
+        demand.raise(Sequence::new(1), Sequence::FIRST);
+        publish(&frontier, 2);
+        durable(2);
+        let over = Arc::new(AtomicBool::new(false));
+        let sleeper = {
+            let (frontier, demand) = (Arc::clone(&frontier), Arc::clone(&demand));
+            spawn(move || {
+                let wanted = Sequence::new(3);
+                frontier.durable_waiters().wait(None, || {
+                    let found = frontier.durable_pair().1 > wanted;
+                    if !found {
+                        // It has looked before the writer went on.
+                        demand.raise(wanted, Sequence::new(2));
+                    }
+                    found.then_some(())
+                });
+            })
+        };
+        let syncer = {
+            let (frontier, demand) = (Arc::clone(&frontier), Arc::clone(&demand));
+            let over = Arc::clone(&over);
+            spawn(move || {
+                while !over.load(Ordering::Acquire) {
+                    demand.signal().wait(None);
+                    let due = demand.due(&frontier, false);
+                    if due == Due::Sync {
+                        let (end, next) = frontier.visible_pair();
+                        frontier.publish_durable(end.position(), next);
+                    }
+                    if due != Due::Nothing {
+                        frontier.durable_waiters().notify();
+                    }
+                }
+            })
+        };
+        publish(&frontier, 4);
+        // The syncing thread has slept long enough.
+        demand.signal().notify();
+        sleeper.join().expect("no panic");
+        over.store(true, Ordering::Release);
+        demand.signal().notify();
+        syncer.join().expect("no panic");
     });
 }

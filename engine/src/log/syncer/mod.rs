@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use factlog_codec::Position;
 
+use super::demand::Due;
 use super::durability::Durability;
 use super::fault::IoError;
 use super::shared::Shared;
@@ -100,13 +101,13 @@ impl Syncer {
         while self.stop.load(Ordering::Acquire) == 0 {
             let nap = interval.map_or(NAP, |interval| interval.clamp(NAP / 20, NAP));
             self.shared.demand.signal().wait(Some(Instant::now() + nap));
-            let frontier = &self.shared.frontier;
-            // The demand first: what it was raised for is visible to the look after it.
-            let wanted = self.shared.demand.take(frontier.visible_pair().1);
-            let behind = frontier.durable() < frontier.visible().position();
-            let due = interval.is_some_and(|interval| last.elapsed() >= interval);
+            let anyway = interval.is_some_and(|interval| last.elapsed() >= interval);
+            let due = self.shared.demand.due(&self.shared.frontier, anyway);
+            if due == Due::Tell {
+                self.tell();
+            }
             // A failure has poisoned the log, which is where it is reported.
-            if behind && (wanted || due) {
+            if due == Due::Sync {
                 last = Instant::now();
                 drop(self.sync());
             } else if !self.order.is_settled() {
