@@ -76,7 +76,49 @@ pub(crate) struct CounterClock {
     rate: u64,
     /// Ticks after which the next comparison is due.
     due: u64,
+    /// The last comparison gave another rate, which was not believed.
+    doubted: bool,
     constant: bool,
+}
+
+/// The system's clock, and the counter at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    now: u64,
+    counter: u64,
+    /// Ticks between the look at the counter before that at the clock and the one after.
+    apart: u64,
+}
+
+impl Reading {
+    /// So many ticks apart, some microseconds, it is of one moment.
+    const FAR: u64 = 1 << 14;
+    /// So near that there is no need to try again.
+    const NEAR: u64 = 1 << 12;
+    const TRIES: usize = 4;
+
+    /// The best of a few. The thread may lose its processor between one look and the next.
+    fn take(mut system: impl FnMut() -> u64, mut counter: impl FnMut() -> u64) -> Self {
+        let mut look = || {
+            let before = counter();
+            let now = system();
+            let apart = counter().wrapping_sub(before);
+            Self { now, counter: before.wrapping_add(apart / 2), apart }
+        };
+        let mut best = look();
+        for _ in 1..Self::TRIES {
+            if best.apart <= Self::NEAR {
+                break;
+            }
+            let next = look();
+            best = if next.apart < best.apart { next } else { best };
+        }
+        best
+    }
+
+    const fn is_of_one_moment(&self) -> bool {
+        self.apart <= Self::FAR
+    }
 }
 
 impl CounterClock {
@@ -86,10 +128,18 @@ impl CounterClock {
     const COMPARE_EVERY: u64 = 2_000_000;
 
     pub(crate) fn new() -> Self {
-        let mut system = SystemClock;
         let constant = counter::is_constant();
-        let anchor = (counter::read(), system.now());
-        Self { system, anchor, rate: 0, due: 0, constant }
+        let mut clock = Self {
+            system: SystemClock,
+            anchor: (0, u64::MAX),
+            rate: 0,
+            due: 0,
+            doubted: false,
+            constant,
+        };
+        // Any time is before the first anchor, and begins anew.
+        clock.compare();
+        clock
     }
 
     #[inline]
@@ -108,11 +158,22 @@ impl CounterClock {
     #[cold]
     #[inline(never)]
     fn compare(&mut self) -> u64 {
-        let now = self.system.now();
         if !self.constant {
-            return now;
+            return self.system.now();
         }
-        let counter = counter::read();
+        let mut system = self.system;
+        let reading = Reading::take(|| system.now(), counter::read);
+        self.learn(reading);
+        reading.now
+    }
+
+    /// Holds the counter against the system's clock. What is not of one moment teaches nothing: the
+    /// next frame compares again.
+    fn learn(&mut self, reading: Reading) {
+        if !reading.is_of_one_moment() {
+            return;
+        }
+        let Reading { now, counter, .. } = reading;
         let (ticks, elapsed) =
             (counter.wrapping_sub(self.anchor.0), now.saturating_sub(self.anchor.1));
         // Too short a time gives no rate; a long one is as good, unless the clock was set.
@@ -120,18 +181,22 @@ impl CounterClock {
             let rate = (u128::from(elapsed) << 32).checked_div(u128::from(ticks)).unwrap_or(0);
             // Between 0.05 and 10 ns a tick, or the clock was set meanwhile.
             let sane = (1_u128 << 32) / 20..=10_u128 << 32;
-            self.rate = if sane.contains(&rate) { rate as u64 } else { 0 };
+            let rate = if sane.contains(&rate) { rate as u64 } else { 0 };
+            // One that is another all of a sudden is believed when it is so again from here on.
+            self.doubted =
+                self.rate != 0 && rate.abs_diff(self.rate) > self.rate / 100 && !self.doubted;
+            if !self.doubted {
+                self.rate = rate;
+            }
             self.due = (u128::from(Self::COMPARE_EVERY) << 32)
                 .checked_div(u128::from(self.rate))
                 .map_or(0, |due| due as u64);
             self.anchor = (counter, now);
         } else if now < self.anchor.1 {
             // Set back: begin anew from there.
-            self.rate = 0;
-            self.due = 0;
+            (self.rate, self.due, self.doubted) = (0, 0, false);
             self.anchor = (counter, now);
         }
-        now
     }
 }
 
@@ -215,7 +280,8 @@ mod tests {
         assert!(measured >= least && measured <= began.elapsed() * 2, "{measured:?}");
     }
 
-    /// The counter stays within a millisecond of the system's clock over many comparisons.
+    /// The counter stays within a millisecond of the system's clock over many comparisons, however
+    /// busy the machine is.
     #[test]
     fn does_the_counter_follow_the_system() {
         let mut fast = CounterClock::new();
@@ -231,5 +297,77 @@ mod tests {
                 break;
             }
         }
+    }
+
+    const MS: u64 = 1_000_000;
+
+    /// A counter of three ticks a nanosecond, as of a time.
+    fn at(now: u64, apart: u64) -> Reading {
+        Reading { now, counter: now * 3, apart }
+    }
+
+    /// One that has learned its rate up to 20 ms.
+    fn learned() -> CounterClock {
+        let mut clock = CounterClock::new();
+        clock.anchor = (0, u64::MAX);
+        clock.learn(at(10 * MS, 100));
+        assert_eq!((clock.rate, clock.anchor), (0, (30 * MS, 10 * MS)));
+        clock.learn(at(20 * MS, 100));
+        assert_eq!((clock.rate, clock.anchor), ((1 << 32) / 3, (60 * MS, 20 * MS)));
+        clock
+    }
+
+    /// Where the processor is taken away between two looks, they are tried again, and the best ones
+    /// count.
+    #[test]
+    fn is_what_was_interrupted_looked_at_again() {
+        let take = |counters: &[u64]| {
+            let (mut counters, mut times) = (counters.iter().copied(), 1..);
+            let reading = Reading::take(|| times.next().unwrap(), || counters.next().unwrap());
+            (reading, counters.count())
+        };
+        let one = |now, counter, apart| Reading { now, counter, apart };
+        assert_eq!(take(&[1_000, 1_100, 0, 0]), (one(1, 1_050, 100), 2));
+        let far = 1 << 20;
+        assert_eq!(take(&[0, far, far, far + 60]), (one(2, far + 30, 60), 0));
+        let (best, _) = take(&[0, far, 0, far / 2, 0, 4 * far, 0, far]);
+        assert_eq!(best, one(2, far / 4, far / 2));
+        assert!(!best.is_of_one_moment());
+    }
+
+    /// A reading that took long moves no anchor and teaches no rate, the first one neither.
+    #[test]
+    fn is_nothing_learned_from_looks_far_apart() {
+        let mut clock = learned();
+        let before = (clock.rate, clock.anchor, clock.due);
+        // The time is an old one: half a millisecond has passed since.
+        let late = Reading { now: 22 * MS, counter: 22 * MS * 3 + 3 * MS / 2, apart: 3 * MS };
+        clock.learn(late);
+        clock.learn(Reading { now: 9 * MS, ..late });
+        assert_eq!((clock.rate, clock.anchor, clock.due), before);
+        clock.learn(at(23 * MS, 200));
+        assert_eq!((clock.rate, clock.anchor.1), ((1 << 32) / 3, 23 * MS));
+    }
+
+    /// The clock is set forward by a second, or runs at another rate: that is believed the second
+    /// time.
+    #[test]
+    fn is_another_rate_doubted_once() {
+        let mut clock = learned();
+        let (rate, due) = (clock.rate, clock.due);
+        let set = |now: u64| Reading { now: now + 1_000 * MS, counter: now * 3, apart: 100 };
+        clock.learn(set(22 * MS));
+        assert_eq!((clock.rate, clock.due, clock.anchor), (rate, due, (66 * MS, 1_022 * MS)));
+        clock.learn(set(24 * MS));
+        assert_eq!((clock.rate, clock.doubted), (rate, false));
+        // Half as fast from here on.
+        let slow = |now: u64| Reading { now, counter: 72 * MS + (now - 1_024 * MS) * 6, apart: 9 };
+        clock.learn(slow(1_027 * MS));
+        assert_eq!((clock.rate, clock.doubted), (rate, true));
+        clock.learn(slow(1_030 * MS));
+        assert_eq!((clock.rate, clock.doubted), ((1 << 32) / 6, false));
+        // Set back: nothing is known.
+        clock.learn(slow(1_025 * MS));
+        assert_eq!((clock.rate, clock.due, clock.anchor.1), (0, 0, 1_025 * MS));
     }
 }
