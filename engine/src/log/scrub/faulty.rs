@@ -138,7 +138,7 @@ fn made(len: usize, until: usize) -> Made {
     Made { target, after: (header, SegOpen { before, ..open }), bytes, frames }
 }
 
-/// What is found, and how many bytes were asked for.
+/// What is found, and how many bytes were read.
 fn scrub(made: &Made, medium: &mut Faulty, chunk: usize) -> ScrubReport {
     let (mut timer, mut tell) = (SystemTimer::default(), |_| ControlFlow::Continue(()));
     let mut pace = Pace::new(None, &mut timer, &mut tell, 1);
@@ -181,11 +181,13 @@ fn is_each_page_that_fails_told_for_what_it_held() {
         assert!(matches!(found.reason, ScrubReason::Read(_)), "{found}");
         assert_eq!((found.place.offset as usize, found.remedy), (place, remedy));
         assert_eq!((found.bytes, report.frames), (PAGE as u64, made.frames.len() as u64));
+        assert_eq!(report.bytes, (SIZE - PAGE) as u64, "what failed was not read");
     }
     // Everything: each page is asked for once or twice.
     let mut medium = faulty(&made, 0..SIZE / PAGE);
     let report = scrub(&made, &mut medium, CHUNK);
     assert_eq!((report.frames, report.findings.len()), (0, 4), "{report}");
+    assert_eq!(report.bytes, 0);
     assert_eq!(report.findings[1].events, made.target.first..made.target.next.first);
     assert!(medium.failures <= SIZE / PAGE + 10, "{}", medium.failures);
 }

@@ -83,6 +83,8 @@ pub(super) struct Pace<'a> {
     timer: &'a mut dyn Timer,
     tell: &'a mut dyn FnMut(ScrubProgress) -> ControlFlow<()>,
     at: ScrubProgress,
+    /// Bytes that reads were allowed for, also such as failed.
+    spent: u64,
 }
 
 impl<'a> Pace<'a> {
@@ -93,7 +95,7 @@ impl<'a> Pace<'a> {
         of: usize,
     ) -> Self {
         let at = ScrubProgress { segment: SegmentId::FIRST, done: 0, of, bytes: 0 };
-        Self { bucket, timer, tell, at }
+        Self { bucket, timer, tell, at, spent: 0 }
     }
 
     /// The next segment begins.
@@ -104,6 +106,16 @@ impl<'a> Pace<'a> {
     /// Bytes read so far.
     pub(super) fn bytes(&self) -> u64 {
         self.at.bytes
+    }
+
+    /// Bytes that were asked for so far.
+    pub(super) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// So many bytes were read.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.at.bytes += bytes as u64;
     }
 
     /// Waits until so many bytes may be read.
@@ -120,7 +132,7 @@ impl<'a> Pace<'a> {
                 self.ask()?;
             }
         }
-        self.at.bytes += bytes as u64;
+        self.spent += bytes as u64;
         Ok(())
     }
 
@@ -199,7 +211,7 @@ mod tests {
         let mut pace = Pace::new(Bucket::new(1), &mut timer, &mut tell, 1);
         pace.spend(PAGE).unwrap();
         assert_eq!(pace.spend(PAGE), Err(Stopped));
-        assert_eq!(pace.bytes(), PAGE as u64, "what was not read is not counted");
+        assert_eq!((pace.spent(), pace.bytes()), (PAGE as u64, 0), "nothing was read");
         assert!(timer.now.get() < Duration::from_secs(1));
     }
 }

@@ -99,9 +99,9 @@ impl<'w, 'p> View<'w, 'p> {
         }
     }
 
-    /// Bytes that were read so far, of all segments.
+    /// Bytes that were asked for so far, of all segments.
     pub(super) fn spent(&self) -> u64 {
-        self.pace.bytes()
+        self.pace.spent()
     }
 
     /// Forgets what is in memory.
@@ -165,6 +165,7 @@ impl<'w, 'p> View<'w, 'p> {
                         return Err(self.note_bad(offset, error));
                     }
                     self.held += count;
+                    self.pace.count(count);
                     return Ok(());
                 }
                 Err(_) if chunk > PAGE => {
