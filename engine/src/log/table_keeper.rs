@@ -117,7 +117,7 @@ impl Work {
         Some(true)
     }
 
-    /// Takes in the frames of a segment; whether it came to the end, or was to stop.
+    /// Takes in the frames of a segment; whether it came to the end, or has to go on later.
     fn take_in(
         &mut self,
         shared: &Shared,
@@ -125,7 +125,8 @@ impl Work {
         end: u32,
         stop: &AtomicU8,
     ) -> Option<bool> {
-        let mapping = segment.mapping(&shared.directory).ok()?;
+        // It is tried again: there may be too many open files, or too little memory, just now.
+        let Ok(mapping) = segment.mapping(&shared.directory) else { return Some(false) };
         let bytes = segment.frozen(&mapping, shared.frontier.visible());
         let mut offset = self.from.offset(shared.bits);
         while offset < end {
@@ -211,5 +212,45 @@ impl Work {
             remove_tables_below(&shared.directory, last)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use factlog_codec::StreamKey;
+    use factlog_codec::types::{EventType, Opaque};
+
+    use super::*;
+    use crate::{Expected, Meta, Options};
+
+    static BLOCK: EventType = EventType::opaque("block", 1);
+
+    /// Too many open files, say: the thread comes to it again, and writes the table then.
+    #[test]
+    fn is_a_segment_that_cannot_be_mapped_now_taken_in_later() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = || Options::new().segment_size(4 << 20).spare_segments(1).prefault(0);
+        let mut writer = options().open(directory.path()).expect("opens");
+        let stream = StreamKey::new("account", 1_u64).expect("a key");
+        while writer.log().stats().rollovers < 2 {
+            let meta = Meta::new().stream(&stream, Expected::Any);
+            writer.append_with(&Opaque::new(&BLOCK, &[7; 100_000]), meta).expect("appended");
+        }
+        writer.close().expect("closed");
+        let log = options().open_read_only(directory.path()).expect("opens");
+        let (shared, stop) = (log.shared(), AtomicU8::new(0));
+        let from = Position::new(SegmentId::FIRST, FIRST_FRAME, shared.bits);
+        let mut work = Work { heads: Vec::new(), from, last: None, table_bytes: 0, since: 0 };
+        let (path, table) =
+            (shared.directory.segment(SegmentId::FIRST), shared.directory.table(SegmentId::FIRST));
+        drop(std::fs::remove_file(&table));
+        let aside = directory.path().join("aside");
+        std::fs::rename(&path, &aside).expect("aside");
+        for _ in 0..2 {
+            assert_eq!(work.go_on(shared, &stop), Some(false), "not now");
+        }
+        std::fs::rename(&aside, &path).expect("back");
+        assert_eq!(work.go_on(shared, &stop), Some(true));
+        assert!(table.is_file());
     }
 }
