@@ -121,9 +121,20 @@ fn is_unsealed(file: &File, bits: u8) -> io::Result<bool> {
     Ok(read == PAGE && all_zero(&page))
 }
 
+/// Seals a segment that has ended, where it can be opened: a segment may be without a SEAL, and the
+/// next opening tries again. One that retention has dropped needs none; one that was taken away is
+/// missed.
 pub(in crate::log) fn seal_late(shared: &Shared, id: SegmentId, seal: &Seal) -> io::Result<()> {
     let Some(segment) = shared.segments.get(id) else { return Ok(()) };
-    let file = open_regular(&shared.directory.segment(id), true)?;
+    let file = match open_regular(&shared.directory.segment(id), true) {
+        Ok(file) => file,
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && shared.segments.get(id).is_some() =>
+        {
+            return Err(error);
+        }
+        Err(_) => return Ok(()),
+    };
     if has_other_names(&file)? {
         return Ok(());
     }
@@ -149,4 +160,53 @@ fn settle(shared: &Shared, left: &InUse, seal: &Seal) -> io::Result<()> {
     }
     mapping.flush()?;
     disk.sync_data(file)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use factlog_codec::types::{EventType, Opaque};
+    use factlog_codec::{Epoch, Fold};
+
+    use super::*;
+    use crate::Options;
+
+    static BLOCK: EventType = EventType::opaque("block", 1);
+
+    /// A SEAL that cannot be written for want of a descriptor is no failure of the log; a segment
+    /// that was taken away is one, unless retention took it.
+    #[test]
+    fn is_a_late_seal_no_more_than_wanted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = || Options::new().segment_size(4 << 20).spare_segments(1).prefault(0);
+        let mut writer = options().open(directory.path()).expect("opens");
+        while writer.log().stats().rollovers < 1 {
+            writer.append(&Opaque::new(&BLOCK, &[7; 100_000])).expect("appended");
+        }
+        writer.close().expect("closed");
+        let log = options().open_read_only(directory.path()).expect("opens");
+        let (shared, id) = (log.shared(), SegmentId::FIRST);
+        let seal = Seal {
+            end: 4096,
+            first_sequence: Sequence::FIRST,
+            next_sequence: Sequence::FIRST,
+            first_ts: 1,
+            last_ts: 2,
+            fold: Fold::default(),
+            frames: 1,
+            epoch: Epoch::new(1),
+            chain: [0; 32],
+        };
+        let (path, aside) = (shared.directory.segment(id), directory.path().join("aside"));
+        fs::rename(&path, &aside).expect("aside");
+        let missing = seal_late(shared, id, &seal).expect_err("it is missed");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        // It cannot be opened, and is there.
+        std::os::unix::fs::symlink(&aside, &path).expect("linked");
+        seal_late(shared, id, &seal).expect("not wanted so much");
+        fs::remove_file(&path).expect("removed");
+        shared.segments.remove_below(SegmentId::new(2));
+        seal_late(shared, id, &seal).expect("nobody needs it");
+    }
 }
