@@ -13,7 +13,7 @@ use factlog_codec::{Manifest, Position, SegmentId, Sequence};
 
 use super::cursor::{Hold, Log};
 use super::disk::{
-    Directory, DiskIo, Slots, copy_file, copy_segment, install_catalog, prepare_catalog,
+    Directory, DiskIo, PreparedCatalog, Slots, copy_file, copy_segment, prepare_catalog,
     read_catalog,
 };
 use super::error::{OpenError, SyncError};
@@ -157,9 +157,11 @@ impl Log {
 
 fn make_target(to: &Path, disk: &DiskIo) -> Result<Directory, BackupError> {
     let io = |action| move |source| BackupError::Io(IoError::new(action, to, source));
-    disk.make_directory(to, true).map_err(io("make the directory"))?;
-    let mut entries = fs::read_dir(to).map_err(io("list"))?;
-    if entries.next().is_some() {
+    let is_empty = match fs::read_dir(to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        entries => entries.map_err(io("list"))?.next().is_none(),
+    };
+    if !is_empty {
         return Err(BackupError::NotEmpty(to.to_path_buf()));
     }
     let target = Directory::new(to, disk.clone());
@@ -238,12 +240,12 @@ impl Plan {
         let io = |action| move |source| IoError::new(action, target.root(), source);
         if let Some(catalog) = &self.catalog {
             prepare_catalog(target, catalog, &[])
-                .and_then(|()| install_catalog(target))
+                .and_then(PreparedCatalog::install)
                 .map_err(io("write the catalog of"))?;
         }
         let slots = Slots::read(target).map_err(io("read the manifest in"))?;
         slots.writer(target).write(&self.manifest).map_err(io("write a manifest in"))?;
-        disk.sync_directory(target.root()).map_err(io("make durable"))?;
+        target.sync_names().map_err(io("make durable"))?;
         Ok(())
     }
 }

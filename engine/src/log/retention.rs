@@ -17,7 +17,7 @@ use factlog_codec::{
 use super::clock::{Clock, SystemClock};
 use super::cursor::Log;
 use super::disk::{
-    SegmentReader, Space, archive_file, install_catalog, prepare_catalog, read_catalog,
+    SegmentReader, Space, archive_file, prepare_archive, prepare_catalog, read_catalog,
     remove_postings_below,
 };
 use super::error::{ReadError, RetainError};
@@ -148,6 +148,10 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     }
     // Not the keeper: what takes long here must not keep anybody from syncing.
     let _alone = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
+    let io = |action| {
+        move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
+    };
+    let (root, disk) = (shared.directory.root(), shared.directory.io());
     let before = shared.holds.floor();
     let mut retained =
         Retained { dropped: 0, oldest: shared.oldest(), held: None, left: Vec::new() };
@@ -162,11 +166,7 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         target = position.segment(shared.bits);
         retained.held = Some(next);
     }
-    let io = |action| {
-        move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
-    };
-    let (root, disk) = (shared.directory.root(), shared.directory.io());
-    loop {
+    let prepared = loop {
         // What is held stays. Whoever begins to hold meanwhile is seen when the floor is raised.
         let oldest = shared.holds.held().oldest;
         if let Some((position, next)) = oldest
@@ -180,6 +180,7 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         }
         // What takes long is done while everything can still be read and held.
         if let Some(folder) = &retention.archive {
+            prepare_archive(disk, folder).map_err(|error| io("make")(folder, error))?;
             for segment in shared.segments.below(target) {
                 let path = shared.directory.segment(segment.id());
                 archive_file(disk, &path, folder).map_err(|error| io("archive")(&path, error))?;
@@ -187,16 +188,16 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
             disk.sync_directory(folder).map_err(|error| io("make durable")(folder, error))?;
         }
         let (catalog, entries) = catalog_at(shared, before, target)?;
-        prepare_catalog(&shared.directory, &catalog.encode(&entries), &entries)
+        let prepared = prepare_catalog(&shared.directory, &catalog.encode(&entries), &entries)
             .map_err(|error| io("write the catalog of")(root, error))?;
         match shared.holds.raise(target) {
-            Ok(()) => break,
+            Ok(()) => break prepared,
             // Somebody has begun to hold it meanwhile. It only goes down, so this comes to an end.
             Err(segment) => target = segment,
         }
-    }
+    };
     let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(error) = install_catalog(&shared.directory) {
+    if let Err(error) = prepared.install() {
         shared.holds.lower(before);
         return Err(io("write the catalog of")(root, error));
     }

@@ -4,17 +4,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::directory::{make_folder, settle_name};
 use super::files::open_regular;
 use super::observe::DiskIo;
 
+/// Makes a folder to put files into, if it is missing. Its name is durable afterwards.
+pub(crate) fn prepare_archive(disk: &DiskIo, folder: &Path) -> io::Result<()> {
+    make_folder(disk, folder)?;
+    settle_name(disk, folder)
+}
+
 /// Puts the file at `path` into `folder`, under its own name. Doing it again is no error.
 pub(crate) fn archive_file(disk: &DiskIo, path: &Path, folder: &Path) -> io::Result<()> {
-    if !folder.is_dir() {
-        disk.make_directory(folder, true)?;
-        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            disk.sync_directory(parent)?;
-        }
-    }
     let target = folder.join(path.file_name().unwrap_or_default());
     match disk.hard_link(path, &target) {
         Ok(()) => Ok(()),

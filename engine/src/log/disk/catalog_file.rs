@@ -1,9 +1,11 @@
 //! The catalog: written whole under another name, then renamed.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use super::directory::Directory;
 use super::files::open_regular;
+use super::temporary::Temporary;
 
 /// The catalog's bytes, if there is one.
 pub(crate) fn read_catalog(directory: &Directory) -> io::Result<Option<Vec<u8>>> {
@@ -16,23 +18,30 @@ pub(crate) fn read_catalog(directory: &Directory) -> io::Result<Option<Vec<u8>>>
     Ok(Some(bytes))
 }
 
+/// A catalog that is whole and durable, but has another name. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct PreparedCatalog {
+    temporary: Temporary,
+    path: PathBuf,
+}
+
 /// Writes a catalog under another name: head, then entries, synced.
 pub(crate) fn prepare_catalog(
     directory: &Directory,
     head: &[u8],
     entries: &[u8],
-) -> io::Result<()> {
-    let temporary = directory.catalog().with_extension("tmp");
-    let io = directory.io();
-    io.remove_if_there(&temporary)?;
-    let file = io.create_new(&temporary)?;
+) -> io::Result<PreparedCatalog> {
+    let (io, path) = (directory.io(), directory.catalog());
+    let (temporary, file) = Temporary::create(io, path.with_extension("tmp"))?;
     io.write_at(&file, head, 0)?;
     io.write_at(&file, entries, head.len() as u64)?;
-    io.sync_all(&file)
+    io.sync_all(&file)?;
+    Ok(PreparedCatalog { temporary, path })
 }
 
-/// Gives the catalog that was prepared its name. From then on it holds.
-pub(crate) fn install_catalog(directory: &Directory) -> io::Result<()> {
-    let path = directory.catalog();
-    directory.io().rename(&path.with_extension("tmp"), &path)
+impl PreparedCatalog {
+    /// Gives the catalog its name. From then on it holds.
+    pub(crate) fn install(self) -> io::Result<()> {
+        self.temporary.rename(&self.path)
+    }
 }

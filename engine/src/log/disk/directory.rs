@@ -76,11 +76,7 @@ impl Directory {
 
     /// Makes the directory and those in it, if they are missing.
     pub(crate) fn create(&self) -> io::Result<()> {
-        let missing: Vec<_> = self.root.ancestors().take_while(|path| !path.is_dir()).collect();
-        self.io.make_directory(&self.root, true)?;
-        for made in missing {
-            self.sync_parent(made)?;
-        }
+        make_folder(&self.io, &self.root)?;
         self.io.make_directory(&self.segments(), false)?;
         // Also what a recovery would need on a full disk.
         self.io.make_directory(&self.quarantine(), false)
@@ -91,20 +87,7 @@ impl Directory {
     pub(crate) fn sync_names(&self) -> io::Result<()> {
         self.io.sync_directory(&self.segments())?;
         self.io.sync_directory(&self.root)?;
-        match self.sync_parent(&self.root) {
-            // Somebody else's, who may not let it be looked at.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            done => done,
-        }
-    }
-
-    /// Makes the name of `path` durable.
-    fn sync_parent(&self, path: &Path) -> io::Result<()> {
-        match path.parent() {
-            None => Ok(()),
-            Some(parent) if parent.as_os_str().is_empty() => self.io.sync_directory(".".as_ref()),
-            Some(parent) => self.io.sync_directory(parent),
-        }
+        settle_name(&self.io, &self.root)
     }
 
     /// The segments that are there, in order, and the files that were being prepared.
@@ -169,6 +152,41 @@ impl Directory {
         self.io.sync_directory(&quarantine)?;
         self.io.sync_directory(&self.segments())?;
         Ok(target)
+    }
+}
+
+/// Makes a folder and those above it that are missing, from the outermost on, each durable before
+/// there is anything in it.
+pub(crate) fn make_folder(disk: &DiskIo, path: &Path) -> io::Result<()> {
+    // The process may go on in another directory.
+    let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let missing: Vec<_> = path.ancestors().take_while(|path| !path.is_dir()).collect();
+    // Whoever was interrupted here may have left one whose name is not durable.
+    if let Some(there) = missing.last().and_then(|path| path.parent()) {
+        settle_name(disk, there)?;
+    }
+    for path in missing.into_iter().rev() {
+        disk.make_directory(path, false)?;
+        sync_parent(disk, path)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a folder durable that may be there for long, in one that may be somebody
+/// else's, who may not let it be looked at.
+pub(crate) fn settle_name(disk: &DiskIo, path: &Path) -> io::Result<()> {
+    match sync_parent(disk, path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes the name of `path` durable.
+fn sync_parent(disk: &DiskIo, path: &Path) -> io::Result<()> {
+    match path.parent() {
+        None => Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => disk.sync_directory(".".as_ref()),
+        Some(parent) => disk.sync_directory(parent),
     }
 }
 

@@ -13,6 +13,7 @@
 //! - `postings_file`: which frames of a segment have events of which conversation
 //! - `cursor_file`: a named cursor's file, with its two slots
 //! - `snapshot_file`: memory images
+//! - `temporary`: a file under a name that means nothing yet
 //! - `archive`: another name for a file, or a copy
 
 mod archive;
@@ -30,9 +31,10 @@ mod segment_file;
 mod segment_reader;
 mod snapshot_file;
 mod table_file;
+mod temporary;
 
-pub(super) use archive::{archive_file, copy_file, copy_segment};
-pub(super) use catalog_file::{install_catalog, prepare_catalog, read_catalog};
+pub(super) use archive::{archive_file, copy_file, copy_segment, prepare_archive};
+pub(super) use catalog_file::{PreparedCatalog, prepare_catalog, read_catalog};
 pub(super) use cursor_file::{CursorFiles, make_cursor, read_cursors, remove_cursor, write_cursor};
 pub(super) use directory::Directory;
 pub(super) use files::{has_other_names, open_regular, read_at, read_no_further};

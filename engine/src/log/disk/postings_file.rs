@@ -8,6 +8,7 @@ use factlog_codec::{Posting, PostingsHead, SegmentId, encode_postings};
 
 use super::directory::Directory;
 use super::files::{open_regular, read_at};
+use super::temporary::Temporary;
 
 /// An index that is there: its head, as far as it can be read.
 #[derive(Debug)]
@@ -46,14 +47,12 @@ pub(in crate::log) fn write_postings(
     postings: &[Posting],
 ) -> io::Result<()> {
     let (io, path) = (directory.io(), directory.postings(head.segment));
-    let temporary = path.with_extension("idx.tmp");
-    io.remove_if_there(&temporary)?;
-    let file = io.create_new(&temporary)?;
+    let (temporary, file) = Temporary::create(io, path.with_extension("idx.tmp"))?;
     io.write_at(&file, &head.encode(), 0)?;
     io.write_at(&file, &encode_postings(postings), PostingsHead::LEN as u64)?;
     io.sync_all(&file)?;
     // Its name need not be durable: without it, it is made again.
-    io.rename(&temporary, &path)
+    temporary.rename(&path)
 }
 
 /// Removes indexes of segments below `keep`.

@@ -10,6 +10,7 @@ use factlog_codec::{Catalog, CatalogEntry, SegmentId};
 use super::directory::Directory;
 use super::files::open_regular;
 use super::observe::DiskIo;
+use super::temporary::Temporary;
 
 /// The bytes of the table behind a segment, if there is one.
 pub(crate) fn read_table(directory: &Directory, id: SegmentId) -> io::Result<Option<Vec<u8>>> {
@@ -25,12 +26,13 @@ pub(crate) fn read_table(directory: &Directory, id: SegmentId) -> io::Result<Opt
     Ok(Some(bytes))
 }
 
-/// A stream table that is being written, entries first: the head has their checksum.
+/// A stream table that is being written, entries first: the head has their checksum. Dropping it
+/// removes what there is of it.
 #[derive(Debug)]
 pub(crate) struct TableFile<'a> {
     io: &'a DiskIo,
     file: File,
-    temporary: PathBuf,
+    temporary: Temporary,
     path: PathBuf,
     buffer: Vec<u8>,
     at: u64,
@@ -44,10 +46,8 @@ impl<'a> TableFile<'a> {
     /// Begins the table behind a segment.
     pub(crate) fn create(directory: &'a Directory, id: SegmentId) -> io::Result<Self> {
         let path = directory.table(id);
-        let temporary = path.with_extension("streams.tmp");
         let io = directory.io();
-        io.remove_if_there(&temporary)?;
-        let file = io.create_new(&temporary)?;
+        let (temporary, file) = Temporary::create(io, path.with_extension("streams.tmp"))?;
         let (buffer, checksum) = (Vec::with_capacity(CHUNK + 1024), crc32fast::Hasher::new());
         Ok(Self { io, file, temporary, path, buffer, at: Catalog::LEN as u64, checksum })
     }
@@ -74,7 +74,7 @@ impl<'a> TableFile<'a> {
         self.io.write_at(&self.file, &head, 0)?;
         self.io.sync_all(&self.file)?;
         // Its name need not be durable: without it the segments behind an older one are walked.
-        self.io.rename(&self.temporary, &self.path)?;
+        self.temporary.rename(&self.path)?;
         Ok(self.at)
     }
 }

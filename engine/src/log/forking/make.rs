@@ -10,7 +10,7 @@ use super::error::ForkError;
 use super::fork::Forked;
 use super::plan::{Part, Plan};
 use crate::log::disk::{
-    Directory, DiskIo, Lock, LockError, Slots, copy_file, copy_segment, install_catalog,
+    Directory, DiskIo, Lock, LockError, PreparedCatalog, Slots, copy_file, copy_segment,
     list_snapshots, prepare_catalog,
 };
 use crate::log::fault::IoError;
@@ -84,7 +84,7 @@ impl Making {
         disk.sync_directory(&self.directory.segments()).map_err(io("make durable the names in"))?;
         if let Some((head, entries)) = &plan.catalog {
             prepare_catalog(&self.directory, head, entries)
-                .and_then(|()| install_catalog(&self.directory))
+                .and_then(PreparedCatalog::install)
                 .map_err(io("write the catalog of"))?;
         }
         let slots = Slots::read(&self.directory).map_err(io("read the manifest in"))?;
