@@ -119,9 +119,12 @@ pub(crate) fn make_cursor(directory: &Directory, slot: &CursorSlot) -> io::Resul
 
 /// Removes a cursor's file, durably; that there is none is no error.
 pub(crate) fn remove_cursor(directory: &Directory, name: &CursorName) -> io::Result<()> {
-    match directory.io().remove(&directory.cursor(name)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => directory.io().sync_directory(&directory.cursors()),
+    let (folder, io) = (directory.cursors(), directory.io());
+    io.check_home()?;
+    match io.remove(&directory.cursor(name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) if !folder.is_dir() => Ok(()),
+        // Also where it is gone: whoever has removed it may have failed before that was durable.
+        _ => io.sync_directory(&folder),
     }
 }

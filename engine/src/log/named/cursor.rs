@@ -186,10 +186,13 @@ impl NamedCursor {
             shared.registry.saved(slot.clone(), at, None, &shared.holds);
             Ok(())
         })?;
-        written.map_err(|source| {
+        if let Err(source) = written {
+            // The file may have come to say so all the same: what is written next must be newer.
+            self.saved.generation = generation;
+            shared.registry.outdo(&self.attached.name, generation);
             let path = shared.directory.cursor(&self.attached.name);
-            SaveError::Io(IoError::new("write the cursor", path, source))
-        })?;
+            return Err(SaveError::Io(IoError::new("write the cursor", path, source)));
+        }
         (self.at, self.saved) = (at, slot);
         Ok(())
     }
