@@ -123,13 +123,14 @@ impl Holds {
     }
 
     /// Raises the floor, so that nothing below `to` can be held. If something is, the floor stays
-    /// where it was, and the segment farthest back that is held is given. One thread at a time.
-    pub(crate) fn raise(&self, to: SegmentId) -> Result<(), SegmentId> {
+    /// where it was, and what is held farthest back is given, with its next sequence. One thread at a
+    /// time.
+    pub(crate) fn raise(&self, to: SegmentId) -> Result<(), (Position, Sequence)> {
         let before = self.floor.load(Ordering::Relaxed);
         self.floor.store(to.get(), Ordering::Release);
         full_fence();
-        let oldest = self.held().oldest.map(|(position, _)| position.segment(self.bits));
-        match oldest.filter(|oldest| *oldest < to) {
+        let oldest = self.held().oldest;
+        match oldest.filter(|(position, _)| position.segment(self.bits) < to) {
             None => Ok(()),
             Some(oldest) => {
                 self.lower(SegmentId::new(before));
@@ -177,19 +178,20 @@ mod tests {
     fn does_the_floor_stop_at_the_oldest_holder() {
         let holds = Holds::new(22, SegmentId::FIRST);
         let hold = |segment| holds.hold(at(segment, 64), Sequence::new(u64::from(segment)));
+        let stays = |segment| Err((at(segment, 64), Sequence::new(u64::from(segment))));
         let (five, three, nine) = (hold(5).unwrap(), hold(3).unwrap(), hold(9).unwrap());
         let oldest = Some((at(3, 64), Sequence::new(3)));
         assert_eq!(holds.held(), Held { holders: 3, oldest });
-        assert_eq!(holds.raise(SegmentId::new(4)), Err(SegmentId::new(3)));
+        assert_eq!(holds.raise(SegmentId::new(4)), stays(3));
         assert_eq!(holds.raise(SegmentId::new(3)), Ok(()));
         assert!(hold(2).is_none());
         holds.advance(three, at(7, 0), Sequence::new(70));
-        assert_eq!(holds.raise(SegmentId::new(9)), Err(SegmentId::new(5)));
+        assert_eq!(holds.raise(SegmentId::new(9)), stays(5));
         assert_eq!(holds.floor(), SegmentId::new(3));
         holds.release(five);
         assert_eq!(hold(8), Some(five), "a slot is used again");
         holds.release(three);
-        assert_eq!(holds.raise(SegmentId::new(9)), Err(SegmentId::new(8)));
+        assert_eq!(holds.raise(SegmentId::new(9)), stays(8));
         holds.release(five);
         assert_eq!(holds.raise(SegmentId::new(9)), Ok(()));
         assert_eq!(holds.held().holders, 1);
@@ -209,6 +211,6 @@ mod tests {
         let other = holds.hold(at(2, 64), Sequence::new(2)).unwrap();
         assert_ne!(one, other, "a slot for each");
         holds.release(other);
-        assert_eq!(holds.raise(SegmentId::new(2)), Err(SegmentId::FIRST));
+        assert_eq!(holds.raise(SegmentId::new(2)), Err((at(1, 64), Sequence::new(1))));
     }
 }

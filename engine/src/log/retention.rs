@@ -147,11 +147,15 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         return Err(RetainError::Forked);
     }
     // Not the keeper: what takes long here must not keep anybody from syncing.
-    let _alone = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
+    let alone = shared.retaining.lock().unwrap_or_else(PoisonError::into_inner);
     let io = |action| {
         move |path: &Path, source| RetainError::Io(Arc::new(IoError::new(action, path, source)))
     };
     let (root, disk) = (shared.directory.root(), shared.directory.io());
+    if alone.is_ended() {
+        // With the writer its lock is gone: somebody else may write by now.
+        return Err(io("drop segments of")(root, io::Error::other("the writer has ended")));
+    }
     let before = shared.holds.floor();
     let mut retained =
         Retained { dropped: 0, oldest: shared.oldest(), held: None, left: Vec::new() };
@@ -161,10 +165,14 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     if target > before
         && let Some((position, next)) =
             needed(shared).map_err(|error| RetainError::Io(Arc::new(error)))?
-        && position.segment(shared.bits) < target
     {
-        target = position.segment(shared.bits);
-        retained.held = Some(next);
+        // It stands for what goes. Whoever made it may have been killed before its name was durable.
+        let folder = shared.directory.snapshots();
+        disk.sync_directory(&folder).map_err(|error| io("make durable")(&folder, error))?;
+        if position.segment(shared.bits) < target {
+            target = position.segment(shared.bits);
+            retained.held = Some(next);
+        }
     }
     let prepared = loop {
         // What is held stays. Whoever begins to hold meanwhile is seen when the floor is raised.
@@ -193,7 +201,10 @@ pub(super) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         match shared.holds.raise(target) {
             Ok(()) => break prepared,
             // Somebody has begun to hold it meanwhile. It only goes down, so this comes to an end.
-            Err(segment) => target = segment,
+            Err((position, next)) => {
+                target = position.segment(shared.bits);
+                retained.held = Some(next);
+            }
         }
     };
     let mut keeper = shared.keeper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,7 +351,30 @@ fn take_in(
 
 #[cfg(test)]
 mod tests {
-    use super::ended_before;
+    use factlog_codec::types::{EventType, Opaque};
+
+    use super::*;
+    use crate::Options;
+
+    static BLOCK: EventType = EventType::opaque("block", 1);
+
+    /// Once the writer is gone, somebody else may write: nothing is dropped from here any more.
+    #[test]
+    fn is_nothing_dropped_without_the_writer() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = Options::new().segment_size(4 << 20).spare_segments(1).prefault(0);
+        let mut writer = options.open(directory.path()).expect("opens");
+        while writer.log().stats().rollovers < 2 {
+            writer.append(&Opaque::new(&BLOCK, &[7; 100_000])).expect("appended");
+        }
+        writer.sync().expect("synced");
+        let log = writer.log();
+        drop(writer);
+        let error = log.retain(&Retention::keep_segments(1)).expect_err("nobody writes");
+        assert!(matches!(error, RetainError::Io(_)), "{error}");
+        assert_eq!(log.shared().holds.floor(), SegmentId::FIRST);
+        assert!(log.shared().directory.segment(SegmentId::FIRST).is_file());
+    }
 
     #[test]
     fn does_a_wrong_clock_not_pin_what_came_after_it() {

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) holds: Holds,
     /// Whoever has this is the one that drops segments, or finds floor, catalog and first segment of
     /// one moment. It may be held for as long as files are copied; it comes before the keeper.
-    pub(crate) retaining: Mutex<()>,
+    pub(crate) retaining: Mutex<Retaining>,
     /// Held for as long as a manifest is written: syncs wait for it.
     pub(crate) keeper: Mutex<Keeper>,
     /// The named cursors.
@@ -97,6 +97,23 @@ impl Shared {
         let cause = self.poison.set(error);
         self.frontier.set_activity(Activity::Poisoned);
         cause
+    }
+}
+
+/// Whether segments may be dropped: only as long as the writer has its lock.
+#[derive(Debug, Default)]
+pub(crate) struct Retaining {
+    ended: bool,
+}
+
+impl Retaining {
+    /// From here on nothing is dropped: the lock is let go.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
     }
 }
 

@@ -280,3 +280,37 @@ fn is_nothing_dropped_while_snapshots_cannot_be_read() {
     let held = writer.retain(&Retention::keep_segments(1)).expect("retained");
     assert!(held.dropped > 0 && held.held == Some(taken.after(1)), "{held:?}");
 }
+
+/// What was made durable of names, and when the catalog got its own.
+#[derive(Default)]
+struct Order(std::sync::Mutex<Vec<std::path::PathBuf>>);
+
+impl factlog::DiskObserver for Order {
+    fn after(&self, operation: &factlog::DiskOperation<'_>) {
+        let path = match operation {
+            factlog::DiskOperation::SyncDirectory(path) => path,
+            factlog::DiskOperation::Rename(_, to) => to,
+            _ => return,
+        };
+        self.0.lock().expect("no panic").push(path.to_path_buf());
+    }
+}
+
+/// A process may have been killed between giving a snapshot its name and making that durable: before
+/// anything is dropped that the snapshot stands for, it is.
+#[test]
+fn is_the_name_of_a_snapshot_durable_before_the_log_goes() {
+    let directory = scratch();
+    let engine = start(directory.path());
+    fill(&engine, 0..PART);
+    engine.snapshot().expect("taken");
+    engine.close().expect("closes");
+    let order = std::sync::Arc::new(Order::default());
+    let writer = options().disk_observer(order.clone()).open(directory.path()).expect("opens");
+    let retained = writer.retain(&Retention::keep_segments(1)).expect("dropped");
+    assert!(retained.dropped > 0);
+    let order = order.0.lock().expect("no panic");
+    let at = |name: &str| order.iter().position(|path| *path == directory.path().join(name));
+    let (snapshots, catalog) = (at("snapshots"), at("CATALOG").expect("there is one"));
+    assert!(snapshots.is_some_and(|snapshots| snapshots < catalog), "{order:?}");
+}

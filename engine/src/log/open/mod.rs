@@ -112,7 +112,7 @@ pub(in crate::log) fn make_shared(
         segments,
         maps: MapCache::new(options.mapped_segments),
         holds: Holds::new(manifest.bits, manifest.floor),
-        retaining: Mutex::new(()),
+        retaining: Mutex::default(),
         keeper: Mutex::new(keeper),
         registry: Registry::new(),
         types: std::mem::take(&mut found.replay.types),

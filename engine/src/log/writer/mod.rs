@@ -437,8 +437,10 @@ impl Writer {
             }
             // The last: it wakes those who wait for the end.
             self.herald.stop();
-            // The lock is let go after this.
+            // The lock is let go after this. Somebody may just be dropping segments from another
+            // thread, where that of the writer has panicked: that is waited for.
             self.shared.registry.close_gate();
+            self.shared.retaining.lock().unwrap_or_else(PoisonError::into_inner).end();
         }
     }
 
