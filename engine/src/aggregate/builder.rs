@@ -1,7 +1,7 @@
 //! From options to an engine that runs.
 
 use std::any::TypeId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -18,8 +18,8 @@ use super::stats::Notes;
 use super::thread::Core;
 use super::window::{IdempotencyWindow, Window};
 use crate::image::{
-    Beside, Images, PassedOverReason, Pen, Restart, Snapshot, Snapshots, SuspensionCause, Taker,
-    catch_up, find_snapshot,
+    Beside, Images, PassedOverReason, Pen, Restart, Snapshot, Snapshots, Taker, catch_up,
+    find_snapshot, find_whole,
 };
 use crate::log::{
     Handover, InstanceSuspended, IoError, Log, OpenError, Options, ReadError, SeekError,
@@ -277,7 +277,7 @@ impl EngineBuilder {
         let mut kinds = match self.images.stored() {
             Ok(kinds) => kinds,
             Err(kind) if self.snapshots.is_automatic() => return Err(EngineError::NotStored(kind)),
-            Err(_) => return Ok((restart, None, Holds::new(log, None))),
+            Err(_) => return Ok((restart, None, Holds::new(log, false, VecDeque::new()))),
         };
         // What an earlier process has left there is in nobody's way.
         drop(log.remove_unfinished_snapshots());
@@ -286,20 +286,18 @@ impl EngineBuilder {
             |snapshot: &Arc<Snapshot>| window.begin_with(snapshot).map_err(PassedOverReason::Keys);
         let (snapshot, passed_over) = find_snapshot(log, &kinds, log.visible().0, admit);
         restart.passed_over = passed_over;
-        let mut place = None;
-        if let Some(snapshot) = &snapshot {
-            restart.snapshot = Some(snapshot.sequence());
-            place = Some(snapshot.header().place);
-            // It was told before the snapshot was taken.
-            for (stream, why) in self.images.begin_with(snapshot, log) {
-                told.insert((stream.key().to_string(), why.sequence.get()));
-                if why.cause != SuspensionCause::HistoryDropped {
-                    // A later program needs its whole history.
-                    place = None;
-                }
-            }
+        let Some(snapshot) = snapshot else {
+            return Ok((restart, None, Holds::new(log, false, VecDeque::new())));
+        };
+        restart.snapshot = Some(snapshot.sequence());
+        // It was told before the snapshot was taken.
+        for (stream, why) in self.images.begin_with(&snapshot, log) {
+            told.insert((stream.key().to_string(), why.sequence.get()));
         }
-        Ok((restart, snapshot, Holds::new(log, place)))
+        let whole = find_whole(log, &kinds, snapshot.sequence(), self.snapshots.newest());
+        // One that leaves out instances does not count: they need their whole history.
+        let holds = Holds::new(log, snapshot.is_whole(), whole.into_iter().rev().collect());
+        Ok((restart, Some(snapshot), holds))
     }
 }
 

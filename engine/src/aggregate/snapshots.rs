@@ -79,18 +79,24 @@ pub(super) struct Holds {
 }
 
 impl Holds {
-    /// The engine began with a snapshot of this place, or without one.
-    pub(super) fn new(log: &Log, begun: Option<CursorPlace>) -> Self {
-        let kept = log.keep_after(begun.as_ref());
-        let held = begun.map_or(Sequence::ZERO, |place| place.sequence);
-        Self { kept, places: begun.into_iter().collect(), held }
+    /// What is held by who begins, where these snapshots are kept that are whole, from the oldest to the
+    /// newest: what follows the oldest; all that is left, if it did not begin with the newest of them.
+    pub(super) fn new(log: &Log, begun: bool, places: VecDeque<CursorPlace>) -> Self {
+        let oldest = places.front().filter(|_| begun);
+        let kept = log.keep_after(oldest);
+        let held = oldest.map_or(Sequence::ZERO, |place| place.sequence);
+        Self { kept, places, held }
     }
 
     /// One more was taken; so many are kept.
     fn add(&mut self, place: CursorPlace, keep: usize) {
         // A replica may have been slower than the engine was with a later one.
-        let at = self.places.partition_point(|known| known.sequence <= place.sequence);
-        self.places.insert(at, place);
+        let at = self.places.partition_point(|known| known.sequence < place.sequence);
+        // Taken again of the same event, it is still one.
+        match self.places.get_mut(at).filter(|known| known.sequence == place.sequence) {
+            Some(known) => *known = place,
+            None => self.places.insert(at, place),
+        }
         while self.places.len() > keep.max(1) {
             self.places.pop_front();
         }

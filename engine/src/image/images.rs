@@ -8,10 +8,10 @@ use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 use super::fold::refold;
 use super::instances::{Folded, Instances};
 use super::kind::Kind;
-use super::snapshot::{Base, Records, SectionOf, Snapshot, find};
+use super::snapshot::{Base, Records, SectionOf, Snapshot, find, find_all};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
-use crate::log::{LEFT_OUT_NAME, Log};
+use crate::log::Log;
 use crate::sync::Arc;
 
 /// Where the events of a stream go.
@@ -39,6 +39,10 @@ pub(crate) struct Images {
     base: Option<(Arc<Snapshot>, Log)>,
     /// The kind of which a snapshot is being taken.
     taking: Option<usize>,
+    /// Many instances are looked for in all snapshots,
+    many: bool,
+    /// which are opened once for all of them.
+    looked_at: Option<Vec<Arc<Snapshot>>>,
 }
 
 impl Images {
@@ -164,19 +168,17 @@ impl Images {
         }
         self.base = Some((Arc::clone(snapshot), log.clone()));
         self.next = snapshot.header().place.next;
-        let Some((left_out, _)) = snapshot.section(LEFT_OUT_NAME) else { return Vec::new() };
-        let left_out = Base::new(snapshot, left_out);
         let mut suspended = Vec::new();
-        for block in (0..left_out.blocks()).filter_map(|block| left_out.block(block).ok()) {
-            for entry in (0..block.len()).filter_map(|number| block.entry(number).ok()) {
-                let Some(name) = name_of(entry.key) else { continue };
-                let Some(stream) = log.stream_number(&name) else { continue };
-                let route = self.route(stream, || Some(&name));
-                refold(self, log, route);
-                let why = self.suspension_of(&name);
-                suspended.extend(why.map(|why| (name, why)));
-            }
+        self.many = true;
+        // Whoever has found it has read them all.
+        for (name, _) in snapshot.left_out().unwrap_or_default() {
+            let Some(stream) = log.stream_number(&name) else { continue };
+            let route = self.route(stream, || Some(&name));
+            refold(self, log, route);
+            let why = self.suspension_of(&name);
+            suspended.extend(why.map(|why| (name, why)));
         }
+        (self.many, self.looked_at) = (false, None);
         suspended
     }
 
@@ -344,18 +346,22 @@ impl Images {
         Some((kind.stream(at), kind.rewind(at, None)))
     }
 
-    /// Makes an instance as it stands in the newest snapshot that there is now; the version that it is
-    /// at there.
+    /// Makes an instance as it stands in the newest snapshot that there is now and that has it; the
+    /// version that it is at there.
     pub(crate) fn rewind_to_newest(&mut self, log: &Log, route: Route) -> Option<StreamVersion> {
         let Route::To { kind, at } = route else { return None };
         let kind = self.kinds.get_mut(usize::from(kind))?;
-        let stored = [(kind.name(), kind.fingerprint()?)];
-        let (snapshot, _) = find(log, &stored, self.next.before(), |_| Ok(()));
-        let snapshot = snapshot?;
-        let (section, _) = snapshot.section(kind.name())?;
+        let (name, fingerprint) = (kind.name(), kind.fingerprint()?);
+        let all = self.looked_at.take().unwrap_or_else(|| find_all(log, self.next.before()));
         kind.reset(at);
-        let version = kind.rewind(at, Some(&Base::new(&snapshot, section)));
-        (version != StreamVersion::NONE).then_some(version)
+        // One may leave it out, since it was suspended: an older one may have it.
+        let version = all.iter().find_map(|snapshot| {
+            let (section, _) = snapshot.section(name).filter(|(_, found)| *found == fingerprint)?;
+            let version = kind.rewind(at, Some(&Base::new(snapshot, section)));
+            (version != StreamVersion::NONE).then_some(version)
+        });
+        self.looked_at = self.many.then_some(all);
+        version
     }
 
     /// Begins anew, with the newest snapshot that will do.
@@ -404,12 +410,4 @@ impl Images {
         };
         self.kinds.iter().flat_map(|kind| of(&**kind).collect::<Vec<_>>()).collect()
     }
-}
-
-/// The stream of an instance that was left out of a snapshot.
-fn name_of(key: &[u8]) -> Option<StreamKey> {
-    let zero = key.iter().position(|byte| *byte == 0)?;
-    let (category, key) = key.split_at_checked(zero)?;
-    let key = Key::from_ordered(key.get(1..)?)?;
-    StreamKey::new(std::str::from_utf8(category).ok()?, key).ok()
 }

@@ -44,7 +44,7 @@ pub(crate) use instances::{Folded, Instances, Unseen};
 pub use patch::{Change, DiffError, InstanceDiff, Patch, Presence};
 pub(crate) use replica::Taking as ReplicaTaking;
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};
-pub(crate) use snapshot::{Base, Records, SectionOf, Snapshot, find as find_snapshot};
+pub(crate) use snapshot::{Base, Records, SectionOf, Snapshot, find as find_snapshot, find_whole};
 pub use snapshot::{
     PassedOver, PassedOverReason, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, StoredState,
 };

@@ -12,26 +12,26 @@ use factlog_tests::scratch;
 use crate::purse::{FromTheFuture, options};
 
 #[factlog::event(name = "add", version = 1)]
-struct Add {
-    amount: u64,
+pub(crate) struct Add {
+    pub(crate) amount: u64,
 }
 
 #[factlog::event(name = "added", version = 1)]
-struct Added {
-    amount: u64,
-    fill: Vec<u8>,
+pub(crate) struct Added {
+    pub(crate) amount: u64,
+    pub(crate) fill: Vec<u8>,
 }
 
 #[factlog::vocabulary]
-enum TallyEvent {
+pub(crate) enum TallyEvent {
     Added(Added),
 }
 
 #[factlog::value]
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Tally {
-    sum: u64,
-    count: u64,
+pub(crate) struct Tally {
+    pub(crate) sum: u64,
+    pub(crate) count: u64,
 }
 
 /// An amount at which the fold panics.
@@ -66,16 +66,16 @@ impl Aggregate for Tally {
     }
 }
 
-const KEYS: u64 = 40;
+pub(crate) const KEYS: u64 = 40;
 
-fn start(directory: &Path) -> Engine {
+pub(crate) fn start(directory: &Path) -> Engine {
     let snapshots = Snapshots::on_request().bytes_per_second(None);
     let engine = Engine::open(directory).options(options()).snapshots(snapshots);
     engine.aggregate::<Tally>().start().expect("an engine")
 }
 
 /// Some segments full, each command with its key.
-fn fill(engine: &Engine, numbers: std::ops::Range<u64>) {
+pub(crate) fn fill(engine: &Engine, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let add = engine.command::<Tally>(number % KEYS, Add { amount: 1 + number % 7 });
         add.idempotency_key(number.to_le_bytes()).call().expect("accepted");
@@ -83,11 +83,11 @@ fn fill(engine: &Engine, numbers: std::ops::Range<u64>) {
     engine.log().wait_durable(engine.log().visible().0, std::time::Duration::MAX).expect("durable");
 }
 
-fn all(engine: &Engine) -> Vec<Tally> {
+pub(crate) fn all(engine: &Engine) -> Vec<Tally> {
     (0..KEYS).map(|key| engine.ask::<Tally, _>(key, Tally::clone).expect("a state")).collect()
 }
 
-const PART: u64 = 5_000;
+pub(crate) const PART: u64 = 5_000;
 
 #[test]
 fn is_nothing_dropped_that_a_restart_needs() {

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod kept;
+mod left_out;
 mod lost;
 mod purse;
 mod refused;

@@ -135,8 +135,9 @@ impl History {
                 continue;
             };
             let damage = match base.find(&ordered) {
-                // It had no event, or was suspended: its stream says all of it.
-                Ok(None) => break,
+                // It had no event, or was suspended: its stream says all of it, if it is all there.
+                Ok(None) if self.log.oldest() == Sequence::FIRST => break,
+                Ok(None) => continue,
                 Ok(Some(entry)) if into.begin(Some((entry.value, entry.version))) => {
                     let snapshot = Some(snapshot.sequence());
                     return Made { version: entry.version, snapshot, folded: 0 };

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use factlog_codec::{
-    Block, BlockError, IndexError, Sections, Sequence, SnapshotEntry, SnapshotError, SnapshotHeader,
+    Block, BlockError, IndexError, Key, Sections, Sequence, SnapshotEntry, SnapshotError,
+    SnapshotHeader, StreamKey,
 };
 
-use crate::log::StillFile;
+use crate::log::{LEFT_OUT_NAME, LOST, StillFile};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -82,6 +83,31 @@ impl Snapshot {
         Some((number, self.sections.get(usize::from(number))?.fingerprint))
     }
 
+    /// The instances that it leaves out, since they were suspended, each with whether its beginning
+    /// was gone already.
+    ///
+    /// If that cannot be read, nobody knows what is missing: to whom an instance is not there, it is as
+    /// if it had no event.
+    pub(crate) fn left_out(&self) -> Result<Vec<(StreamKey, bool)>, BlockError> {
+        let Some((section, _)) = self.section(LEFT_OUT_NAME) else { return Ok(Vec::new()) };
+        let blocks = self.sections.get(usize::from(section)).map_or(0, |found| found.blocks.len());
+        let mut all = Vec::new();
+        for block in 0..blocks {
+            let block = self.block(section, block)?;
+            for at in 0..block.len() {
+                let entry = block.entry(at)?;
+                let name = name_of(entry.key).ok_or(BlockError::Entry)?;
+                all.push((name, entry.value == LOST));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether it has all instances whose events the log had when it was taken.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.left_out().is_ok_and(|all| all.iter().all(|(_, lost)| *lost))
+    }
+
     fn block(&self, section: u16, number: usize) -> Result<Block<'_>, BlockError> {
         let found = self.sections.get(usize::from(section));
         let found = found.and_then(|found| found.blocks.get(number)).ok_or(BlockError::Place)?;
@@ -137,4 +163,12 @@ impl Base {
     pub(crate) fn block(&self, number: usize) -> Result<Block<'_>, BlockError> {
         self.snapshot.block(self.section, number)
     }
+}
+
+/// The stream of an instance that was left out of a snapshot: name of its kind, a zero, key.
+fn name_of(key: &[u8]) -> Option<StreamKey> {
+    let zero = key.iter().position(|byte| *byte == 0)?;
+    let (category, key) = key.split_at_checked(zero)?;
+    let key = Key::from_ordered(key.get(1..)?)?;
+    StreamKey::new(std::str::from_utf8(category).ok()?, key).ok()
 }

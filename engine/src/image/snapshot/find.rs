@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use factlog_codec::{BlockError, Epoch, IndexError, Sequence, SnapshotError};
+use factlog_codec::{BlockError, CursorPlace, Epoch, IndexError, Sequence, SnapshotError};
 
 use super::file::{Broken, Snapshot};
 use crate::log::{Log, ReadError, Standing};
@@ -104,6 +104,26 @@ pub(crate) fn find(
     (None, passed_over)
 }
 
+/// All snapshots of this log that can be used for anything, the newest first.
+pub(crate) fn find_all(log: &Log, up_to: Sequence) -> Vec<Arc<Snapshot>> {
+    let listed = log.snapshots().unwrap_or_default().into_iter();
+    let looked = listed.filter(|sequence| *sequence <= up_to).map(|one| look(log, one, &[]));
+    looked.filter_map(Result::ok).map(Arc::new).collect()
+}
+
+/// The places of so many snapshots at most that have all of these kinds whole, the newest first.
+pub(crate) fn find_whole(
+    log: &Log,
+    kinds: &[(&'static str, u64)],
+    up_to: Sequence,
+    most: usize,
+) -> Vec<CursorPlace> {
+    let listed = log.snapshots().unwrap_or_default().into_iter();
+    let looked = listed.filter(|sequence| *sequence <= up_to).map(|one| look(log, one, kinds));
+    let whole = looked.filter_map(Result::ok).filter(Snapshot::is_whole);
+    whole.map(|snapshot| snapshot.header().place).take(most).collect()
+}
+
 /// A snapshot, if it is of this log, and has all of these kinds.
 pub(crate) fn look(
     log: &Log,
@@ -128,6 +148,7 @@ pub(crate) fn look(
         Standing::Rewritten(epoch) => return Err(PassedOverReason::Rewritten(epoch)),
         Standing::Behind => return Err(PassedOverReason::Behind),
     }
+    snapshot.left_out().map_err(PassedOverReason::Instances)?;
     for (name, fingerprint) in kinds {
         match snapshot.section(name) {
             None => return Err(PassedOverReason::NoKind(name)),

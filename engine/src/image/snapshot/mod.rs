@@ -10,6 +10,7 @@
 //! - `find`: the newest one that will do
 //! - `write`: from records to a file
 //! - `ladder`: which ones are kept
+//! - `thin`: which ones go, once there is another
 //! - `policy`: when they are taken, and what somebody began with
 
 mod file;
@@ -19,11 +20,12 @@ mod policy;
 mod record;
 mod stored;
 mod taking;
+mod thin;
 mod write;
 
 pub(crate) use file::{Base, Snapshot};
 pub use find::{PassedOver, PassedOverReason};
-pub(crate) use find::{find, look};
+pub(crate) use find::{find, find_all, find_whole, look};
 pub(crate) use ladder::Ladder;
 pub use policy::{Restart, Snapshots};
 pub(crate) use record::{LEFT_OUT, Records};

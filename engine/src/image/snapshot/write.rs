@@ -14,6 +14,7 @@ use factlog_codec::{
 use super::file::Base;
 use super::ladder::Ladder;
 use super::record::{LEFT_OUT, Record, Records};
+use super::thin::thin_out;
 use crate::log::{IoError, LEFT_OUT_NAME, LOST, Log, ReadError, SnapshotFile, SyncError, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
 use crate::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -205,13 +206,8 @@ pub(crate) fn write(job: Job, pen: &Mutex<()>) -> Result<SnapshotTaken, Snapshot
         }
     }
     let bytes = file.finish(&header.encode()).map_err(trouble)?;
-    let mut removed = Vec::new();
-    // Too many of them do no harm.
-    for surplus in ladder.surplus(&log.snapshots().unwrap_or_default()) {
-        if log.remove_snapshot(surplus).is_ok() {
-            removed.push(surplus);
-        }
-    }
+    let kinds: Vec<_> = sections.iter().map(|one| (one.name, one.fingerprint)).collect();
+    let removed = thin_out(&log, sequence, &kinds, ladder);
     Ok(SnapshotTaken { sequence, bytes, instances, left_out, took: began.elapsed(), removed })
 }
 
