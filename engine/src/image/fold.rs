@@ -30,7 +30,8 @@ pub(crate) fn catch_up(
     log: &Log,
     mut also: impl FnMut(&Entry<'_>) -> Result<(), ReadError>,
 ) -> Result<(), SeekError> {
-    if images.next == Sequence::FIRST {
+    let anew = images.next == Sequence::FIRST;
+    if anew {
         suspend_dropped(images, log)?;
     }
     let mut cursor = match log.cursor(Start::Sequence(images.next)) {
@@ -38,6 +39,9 @@ pub(crate) fn catch_up(
         Err(SeekError::BeforeOldest(_)) => log.cursor(Start::Oldest)?,
         placed => placed?,
     };
+    if anew {
+        images.begin_without(log, false);
+    }
     loop {
         let mut batch = cursor.poll()?;
         let mut any = false;

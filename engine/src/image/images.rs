@@ -37,6 +37,8 @@ pub(crate) struct Images {
     pub(crate) next: Sequence,
     /// The snapshot that it began with, and its log.
     base: Option<(Arc<Snapshot>, Log)>,
+    /// The log did not go back to its beginning, and there are snapshots with none of which it began.
+    blind: bool,
     /// The kind of which a snapshot is being taken.
     taking: Option<usize>,
     /// Many instances are looked for in all snapshots,
@@ -373,6 +375,18 @@ impl Images {
         }
     }
 
+    /// Begins without a snapshot, with the oldest event that the log has: by choice, or since none will do.
+    /// What was dropped may stand in those that are there.
+    pub(crate) fn begin_without(&mut self, log: &Log, by_choice: bool) {
+        let none = || log.snapshots().is_ok_and(|listed| listed.is_empty());
+        self.blind = log.oldest() > Sequence::FIRST && (by_choice || !none());
+    }
+
+    /// Whether it does not know what snapshots have that are there: one of it would push them out.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
     /// Makes an instance what an archive of its state says, or as if it had no event yet; whether the
     /// archive can be read.
     pub(crate) fn restore(&mut self, route: Route, stored: Option<(&[u8], StreamVersion)>) -> bool {
@@ -399,7 +413,7 @@ impl Images {
         self.kinds.iter_mut().for_each(|kind| kind.clear());
         self.routes.clear();
         self.next = Sequence::FIRST;
-        (self.base, self.taking) = (None, None);
+        (self.base, self.taking, self.blind) = (None, None, false);
     }
 
     /// All suspended instances: kind, stream, why.

@@ -164,7 +164,9 @@ impl ReplicaBuilder {
             Some(_) => log.cursor(Start::Sequence(images.next))?,
             None => {
                 suspend_dropped(&mut images, &log)?;
-                log.cursor(Start::Oldest)?
+                let cursor = log.cursor(Start::Oldest)?;
+                images.begin_without(&log, whole);
+                cursor
             }
         };
         let at = images.next.before();

@@ -175,6 +175,9 @@ impl Taker {
         if images.next == Sequence::FIRST {
             return Err(SnapshotTrouble::Nothing);
         }
+        if images.is_blind() {
+            return Err(SnapshotTrouble::BeginningGone);
+        }
         let read = |error| SnapshotTrouble::Read(Arc::new(error));
         let (place, ts) = log.place_before(images.next).map_err(read)?;
         let mut sections = images.begin_taking().map_err(SnapshotTrouble::NotStored)?;

@@ -7,6 +7,7 @@ mod lost;
 mod purse;
 mod refused;
 mod replicas;
+mod stale;
 mod told;
 
 use std::fs;

@@ -63,6 +63,10 @@ pub enum SnapshotTrouble {
     /// The replica does not know idempotency keys, so no engine could begin with it: take it from
     /// one that was made by [`Client::replica`](crate::Client::replica).
     NoKeys,
+    /// The log does not go back to its beginning, and whoever was to take it began with none of the
+    /// snapshots that are there: it would lack what stands in them, and push them out. Remove them to go
+    /// on with what is left.
+    BeginningGone,
     /// There is no event yet.
     Nothing,
     /// One is being taken already.
@@ -96,6 +100,12 @@ impl fmt::Display for SnapshotTrouble {
                 f,
                 "this replica knows no idempotency keys, so no engine could begin with its \
                  snapshots: make it with `Client::replica`"
+            ),
+            Self::BeginningGone => write!(
+                f,
+                "the log does not go back to its beginning, and none of the snapshots that are there \
+                 was begun with: one of what is left would push them out; start with one of them, or \
+                 remove them"
             ),
             Self::Nothing => write!(f, "there is no event yet"),
             Self::Busy => write!(f, "a snapshot is being taken already"),
