@@ -27,8 +27,13 @@ impl Keeper {
     }
 
     /// One was written, or not: leaves a mark in the log, lets go of what is not needed any more, and
-    /// says so to whoever has asked for it.
-    pub(super) fn settle(&mut self, writer: &mut Writer, images: &mut Images, settled: Settled) {
+    /// says so to whoever has asked for it. Whether that left a fact in the log.
+    pub(super) fn settle(
+        &mut self,
+        writer: &mut Writer,
+        images: &mut Images,
+        settled: Settled,
+    ) -> bool {
         let Settled { event, place, written, told } = settled;
         if let Ok(SnapshotTaken { sequence, bytes, left_out, .. }) = &written {
             let mark = SnapshotBody { sequence: *sequence, len: *bytes };
@@ -40,17 +45,18 @@ impl Keeper {
                 self.holds.add(place, self.keep);
             }
         }
-        self.tell(writer, images, event, (written, told));
+        self.tell(writer, images, event, (written, told))
     }
 
-    /// Says what became of a snapshot: to whoever has asked for it, else in the log if it failed.
+    /// Says what became of a snapshot: to whoever has asked for it, else in the log if it failed. Whether
+    /// that left a fact there.
     pub(super) fn tell(
         &self,
         writer: &mut Writer,
         images: &mut Images,
         event: Sequence,
         (written, told): (Result<SnapshotTaken, SnapshotTrouble>, Option<Told>),
-    ) {
+    ) -> bool {
         self.notes.snapshot(&written);
         match (told, &written) {
             (Some(told), _) => told.leave(written),
@@ -61,9 +67,11 @@ impl Keeper {
                 let append = AssertUnwindSafe(|| writer.append(&fact).is_ok());
                 if catch_unwind(append).unwrap_or(false) {
                     images.next = writer.next_sequence();
+                    return true;
                 }
             }
         }
+        false
     }
 }
 

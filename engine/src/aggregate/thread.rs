@@ -13,7 +13,7 @@ use super::local::LocalCommand;
 use super::slot::{Asked, Fate, Request, Wish};
 use super::snapshots::Keeper;
 use super::window::Window;
-use crate::image::{Images, Route, Taker, Told, catch_up, refold};
+use crate::image::{Images, Route, Settled, Taker, Told, catch_up, refold};
 use crate::log::{
     AppendError, Closing, Durability, Handover, IoError, Log, Receipt, SyncError, WaitStrategy,
     Writer, message,
@@ -89,7 +89,7 @@ impl Core {
                 Wish::Settled(settled) => {
                     next.disarm();
                     queue.made_room();
-                    self.keeper.settle(&mut self.writer, &mut self.images, *settled);
+                    self.settle_snapshot(*settled);
                 }
                 Wish::Look if next.request().is_some_and(|one| one.look(&mut self.images)) => {
                     next.disarm();
@@ -121,7 +121,7 @@ impl Core {
     /// What is to be done for snapshots between two frames.
     #[inline]
     fn snapshots(&mut self, since: Option<Instant>) {
-        let Self { writer, images, window, taker, keeper, lost, .. } = self;
+        let Self { images, window, taker, lost, .. } = self;
         if taker.is_idle() {
             // Of a state that is not that of the log there is no snapshot.
             if taker.is_due(images.next) && lost.is_none() {
@@ -133,15 +133,25 @@ impl Core {
             taker.slices(images, window, since);
         }
         if let Some(settled) = taker.settle() {
-            keeper.settle(writer, images, settled);
+            self.settle_snapshot(settled);
+        }
+    }
+
+    /// A snapshot is written, or not, whoever was to take it.
+    #[cold]
+    fn settle_snapshot(&mut self, settled: Settled) {
+        if self.keeper.settle(&mut self.writer, &mut self.images, settled) {
+            self.taker.saw_failure();
         }
     }
 
     #[cold]
     fn begin_snapshot(&mut self, told: Option<Told>) {
         let Self { writer, log, images, window, taker, keeper, .. } = self;
-        if let Err((event, trouble)) = taker.begin(log, images, window, told.as_ref()) {
-            keeper.tell(writer, images, event, (Err(trouble), told));
+        if let Err((event, trouble)) = taker.begin(log, images, window, told.as_ref())
+            && keeper.tell(writer, images, event, (Err(trouble), told))
+        {
+            taker.saw_failure();
         }
     }
 

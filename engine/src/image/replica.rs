@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use factlog_codec::types::Event;
 use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use super::basis::Basis;
@@ -20,7 +21,8 @@ use super::state::{InstanceKey, State};
 use super::suspension::Suspension;
 use super::taker::{Beside, Pen, Settled, Taker, Telling, Told};
 use crate::log::{
-    Cursor, IoError, Log, ReadError, SeekError, Start, WaitStrategy, Waited, message,
+    Cursor, Entry, IoError, Log, ReadError, SeekError, SnapshotFailed, Start, WaitStrategy, Waited,
+    message,
 };
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, wait_until};
@@ -417,7 +419,7 @@ impl Follower {
             if self.inside.end.load(Ordering::Acquire) {
                 break "it was dropped".to_owned();
             }
-            let taken = self.inside.take(&mut self.cursor);
+            let taken = self.take();
             let busy = self.snapshots();
             match taken {
                 Ok(true) => continue,
@@ -429,13 +431,25 @@ impl Follower {
             }
             if self.cursor.wait(WaitStrategy::Park, LOOK) == Waited::Closed {
                 // What was written last is still taken.
-                match self.inside.take(&mut self.cursor) {
+                match self.take() {
                     Ok(true) => continue,
                     Ok(false) => break "the log was closed".to_owned(),
                     Err(error) => break error.to_string(),
                 }
             }
         }
+    }
+
+    /// Folds what there is; whether there was anything.
+    fn take(&mut self) -> Result<bool, ReadError> {
+        let Self { inside, cursor, snapshots, .. } = self;
+        inside.take(cursor, |entry| {
+            if let Some(Snapping { taker, .. }) = snapshots
+                && entry.type_key() == Some(SnapshotFailed::static_type().key())
+            {
+                taker.saw_failure();
+            }
+        })
     }
 
     /// What is to be done for snapshots, between frames; whether there is more at once.
@@ -484,7 +498,11 @@ impl Follower {
 impl Inside {
     /// Folds what there is; whether there was anything. Batches end where frames do, so that
     /// nobody sees part of a transaction.
-    fn take(&self, cursor: &mut Cursor) -> Result<bool, ReadError> {
+    fn take(
+        &self,
+        cursor: &mut Cursor,
+        mut also: impl FnMut(&Entry<'_>),
+    ) -> Result<bool, ReadError> {
         let mut batch = cursor.poll()?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let (mut folded, mut frame) = (0, None);
@@ -506,6 +524,7 @@ impl Inside {
             if let Some(beside) = beside {
                 beside.see(&entry)?;
             }
+            also(&entry);
             fold(images, &entry);
         }
         let at = held.images.next.before();

@@ -70,6 +70,8 @@ pub(crate) struct Taker {
     slice: usize,
     /// The event that the last one is as of, or was meant to be.
     last: Sequence,
+    /// Events since then that say only that a snapshot has failed.
+    failures: u64,
     running: Option<Running>,
     /// Rung by the writing thread when it is done.
     bell: Arc<dyn Fn() + Send + Sync>,
@@ -115,7 +117,7 @@ impl Taker {
         last: Sequence,
         (bell, pen): (Arc<dyn Fn() + Send + Sync>, Pen),
     ) -> Self {
-        Self { policy, slice, last, running: None, bell, pen }
+        Self { policy, slice, last, failures: 0, running: None, bell, pen }
     }
 
     /// How many of the newest are kept.
@@ -139,7 +141,14 @@ impl Taker {
     #[inline]
     pub(crate) fn is_due(&self, next: Sequence) -> bool {
         let Some(every) = self.policy.every else { return false };
-        self.running.is_none() && next.get() > self.last.get().saturating_add(every)
+        let since = self.last.get().saturating_add(self.failures);
+        self.running.is_none() && next.get() > since.saturating_add(every)
+    }
+
+    /// An event says that a snapshot has failed, whoever was to take it. By such events alone none is
+    /// due: it would fail again, and say so again.
+    pub(crate) fn saw_failure(&mut self) {
+        self.failures += 1;
     }
 
     /// Begins one, as of the state now. `told` learns what becomes of it; if it cannot be begun, that
@@ -157,9 +166,13 @@ impl Taker {
             }
             // Not at once again.
             let event = images.next.before();
-            self.last = self.last.max(event);
+            self.begun_at(self.last.max(event));
             (event, trouble)
         })
+    }
+
+    fn begun_at(&mut self, event: Sequence) {
+        (self.last, self.failures) = (event, 0);
     }
 
     fn try_begin(
@@ -212,7 +225,7 @@ impl Taker {
             let error = IoError::new("start a thread for a snapshot of", log.directory(), source);
             SnapshotTrouble::Io(Arc::new(error))
         })?;
-        self.last = place.sequence;
+        self.begun_at(place.sequence);
         self.running = Some(Running {
             records: Some(sender),
             beside: number,
