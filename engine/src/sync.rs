@@ -53,7 +53,7 @@ pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 
 pub(crate) use barrier::{full_fence, heavy_fence, light_fence, prepare_fences};
-pub(crate) use std::sync::{Arc, PoisonError, Weak, mpsc};
+pub(crate) use std::sync::{Arc, PoisonError, TryLockError, Weak, mpsc};
 
 #[cfg(all(test, loom))]
 pub(crate) mod model {

@@ -17,7 +17,7 @@ use super::record::{LEFT_OUT, Record, Records};
 use super::thin::thin_out;
 use crate::log::{IoError, LEFT_OUT_NAME, LOST, Log, ReadError, SnapshotFile, SyncError, Waited};
 use crate::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
-use crate::sync::{Arc, Mutex, PoisonError, mpsc};
+use crate::sync::{Arc, Mutex, MutexGuard, TryLockError, mpsc};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -166,13 +166,14 @@ pub(crate) fn write(job: Job, pen: &Mutex<()>) -> Result<SnapshotTaken, Snapshot
             Err(_) => return Err(SnapshotTrouble::Ended),
         }
     }
-    let _pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+    let _pen = take_pen(pen, &ended)?;
     let sequence = place.sequence;
     let path = log.directory().join("snapshots");
     let trouble =
         |source| SnapshotTrouble::Io(Arc::new(IoError::new("write a snapshot in", &path, source)));
     let file = log.begin_snapshot(sequence).map_err(trouble)?;
-    let pace = Pace { rate, began, ended: &ended };
+    // What was not written while it was being taken, or while another was written, is not made up for.
+    let pace = Pace { rate, began: Instant::now(), ended: &ended };
     let mut out = Out { file, pace, buffer: Vec::new(), sequence };
     let mut instances = 0;
     let mut index = IndexBuilder::default();
@@ -230,6 +231,23 @@ enum Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+/// Waits until nobody else writes, unless it is not wanted any more.
+fn take_pen<'a>(
+    pen: &'a Mutex<()>,
+    ended: &AtomicBool,
+) -> Result<MutexGuard<'a, ()>, SnapshotTrouble> {
+    loop {
+        match pen.try_lock() {
+            Ok(taken) => return Ok(taken),
+            Err(TryLockError::Poisoned(taken)) => return Ok(taken.into_inner()),
+            Err(TryLockError::WouldBlock) if ended.load(AtomicOrdering::Acquire) => {
+                return Err(SnapshotTrouble::Ended);
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+        }
     }
 }
 
