@@ -194,15 +194,18 @@ impl Client {
     pub fn replica(&self, snapshots: Snapshots) -> ReplicaBuilder {
         let Replicas { images, window, seed, pen } = &*self.replicas;
         let queue = Arc::clone(&self.queue);
-        let tell = move |settled: &Settled| {
+        let tell = move |settled: &Settled, patience: Duration| {
             let Settled { event, place, written, told } = settled;
             let (event, place, written) = (*event, *place, written.clone());
             let taken = TakenElsewhere { event, place, written, by_itself: told.is_none() };
+            let asked = Asked::new(Arc::new(taken));
+            let Err(refused) = queue.push_wait(asked, Some(Instant::now() + patience)) else {
+                return true;
+            };
             // If the engine has ended, nobody needs to know.
-            let soon = Instant::now() + Duration::from_secs(1);
-            if let Err(refused) = queue.push_wait(Asked::new(Arc::new(taken)), Some(soon)) {
-                refused.into_inner().disarm();
-            }
+            let ended = matches!(refused, Refuse::Closed(_));
+            refused.into_inner().disarm();
+            ended
         };
         let taking = ReplicaTaking {
             policy: snapshots,

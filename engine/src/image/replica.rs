@@ -1,5 +1,6 @@
 //! An image on a thread of its own, which follows the log.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -32,6 +33,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Bytes that are taken into a snapshot at once, while readers wait.
 const SLICE: usize = 64 << 10;
+
+/// How long the thread tries, when it ends, to tell of its last snapshots.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// Items after which readers get their turn, at the end of a frame.
 const AT_ONCE: usize = 4096;
@@ -126,9 +130,13 @@ pub(crate) struct Taking {
     pub(crate) policy: Snapshots,
     pub(crate) beside: Box<dyn Beside>,
     pub(crate) pen: Pen,
-    /// Who else learns of each, whoever has asked for it.
-    pub(crate) tell: Box<dyn Fn(&Settled) + Send>,
+    /// Who else learns of each, whoever has asked for it; whether that needs no other try. A try takes no
+    /// longer than this.
+    pub(crate) tell: Tell,
 }
+
+/// Tells somebody of a snapshot.
+pub(crate) type Tell = Box<dyn Fn(&Settled, Duration) -> bool + Send>;
 
 impl fmt::Debug for ReplicaBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,7 +197,9 @@ impl ReplicaBuilder {
             end: AtomicBool::new(false),
         });
         let shared = Arc::clone(&inside);
-        let snapshots = taker.zip(tell).map(|(taker, tell)| Snapping { taker, tell });
+        let snapshots = taker.zip(tell);
+        let snapshots =
+            snapshots.map(|(taker, tell)| Snapping { taker, tell, untold: VecDeque::new() });
         let follower = Follower { inside: shared, log: log.clone(), cursor, snapshots };
         let run = move || follower.run();
         let thread = std::thread::Builder::new().name("factlog-replica".into()).spawn(run);
@@ -384,7 +394,28 @@ impl Replica {
 /// The snapshots of a replica.
 struct Snapping {
     taker: Taker,
-    tell: Box<dyn Fn(&Settled) + Send>,
+    tell: Tell,
+    /// What could not be told yet: the queue had no room.
+    untold: VecDeque<Settled>,
+}
+
+impl Snapping {
+    /// Tells what became of a snapshot: to others in its turn, and to whoever has asked for it.
+    fn settled(&mut self, settled: Settled) {
+        let asked = settled.told.clone().map(|told| (told, settled.written.clone()));
+        self.untold.push_back(settled);
+        self.tell(Duration::ZERO);
+        if let Some((told, written)) = asked {
+            told.leave(written);
+        }
+    }
+
+    /// Tells what is not told yet, as far as there is room; each try takes no longer than this.
+    fn tell(&mut self, patience: Duration) {
+        while self.untold.front().is_some_and(|next| (self.tell)(next, patience)) {
+            self.untold.pop_front();
+        }
+    }
 }
 
 /// What the thread has.
@@ -400,9 +431,11 @@ impl Follower {
         // It is the user's code that archives a state.
         let follow = AssertUnwindSafe(|| self.follow());
         let stopped = catch_unwind(follow).unwrap_or_else(|panic| message(&*panic));
-        if let Some(Snapping { mut taker, .. }) = self.snapshots {
+        if let Some(mut snapshots) = self.snapshots {
             let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
-            taker.end(&mut held.images);
+            snapshots.taker.end(&mut held.images);
+            drop(held);
+            snapshots.tell(LAST_TRY);
         }
         let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.stopped = Some(stopped);
@@ -454,13 +487,12 @@ impl Follower {
 
     /// What is to be done for snapshots, between frames; whether there is more at once.
     fn snapshots(&mut self) -> bool {
-        let Some(Snapping { taker, tell }) = &mut self.snapshots else { return false };
-        if let Some(settled) = taker.settle() {
-            tell(&settled);
-            if let Settled { written, told: Some(told), .. } = settled {
-                told.leave(written);
-            }
+        let Some(snapshots) = &mut self.snapshots else { return false };
+        match snapshots.taker.settle() {
+            Some(settled) => snapshots.settled(settled),
+            None => snapshots.tell(Duration::ZERO),
         }
+        let taker = &mut snapshots.taker;
         if !taker.is_idle() && !taker.is_taking() {
             return false;
         }
@@ -485,11 +517,8 @@ impl Follower {
         let begun = taker.begin(&self.log, images, &mut **beside, wanted.as_ref());
         drop(held);
         if let Err((event, trouble)) = begun {
-            let written = Err(trouble.clone());
-            tell(&Settled { event, place: None, written, told: wanted.clone() });
-            if let Some(told) = wanted {
-                told.leave(Err(trouble));
-            }
+            let written = Err(trouble);
+            snapshots.settled(Settled { event, place: None, written, told: wanted });
         }
         true
     }

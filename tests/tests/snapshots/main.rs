@@ -1,5 +1,6 @@
 //! Does a snapshot with what follows it give the same state as the whole log?
 
+mod failing;
 mod faulty;
 mod kept;
 mod left_out;

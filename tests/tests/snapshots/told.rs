@@ -69,35 +69,35 @@ fn does_a_snapshot_that_fails_by_itself_leave_a_fact() {
 }
 
 #[factlog::event(name = "note", version = 1)]
-struct Note {
-    times: u64,
+pub(crate) struct Note {
+    pub(crate) times: u64,
 }
 
 #[factlog::event(name = "muse", version = 1)]
-struct Muse {
-    millis: u64,
+pub(crate) struct Muse {
+    pub(crate) millis: u64,
 }
 
 #[factlog::vocabulary]
-enum BookCommand {
+pub(crate) enum BookCommand {
     Note(Note),
     Muse(Muse),
 }
 
 #[factlog::event(name = "noted", version = 1)]
-struct Noted {
-    times: u64,
+pub(crate) struct Noted {
+    pub(crate) times: u64,
 }
 
 #[factlog::vocabulary]
-enum BookEvent {
+pub(crate) enum BookEvent {
     Noted(Noted),
 }
 
 #[factlog::value]
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Book {
-    notes: Vec<String>,
+pub(crate) struct Book {
+    pub(crate) notes: Vec<String>,
 }
 
 impl State for Book {
