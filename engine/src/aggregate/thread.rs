@@ -354,7 +354,7 @@ impl Core {
     #[cold]
     fn start_over(&mut self) {
         self.window.take_back();
-        self.taker.give_up(&mut self.images);
+        self.taker.give_up(&mut self.images, &mut self.window);
         self.images.start_over(&self.log);
         self.catch_up();
     }
@@ -370,6 +370,6 @@ impl Core {
             Err(panic) => message(&*panic),
         };
         self.lost = Some(why);
-        self.taker.give_up(&mut self.images);
+        self.taker.give_up(&mut self.images, &mut self.window);
     }
 }

@@ -47,6 +47,11 @@ pub(super) struct Window {
     latest: u64,
     /// Numbers from here up to there are still to be taken into a snapshot.
     taking: Option<(u64, u64)>,
+    /// Of these those that were forgotten before their turn had come: what has pushed them out may be
+    /// lost with a power cut, and the snapshot is not.
+    forgotten: Records,
+    /// `kept`, as it was when the snapshot was begun.
+    kept_then: u64,
 }
 
 /// What the section of the keys is called in a snapshot.
@@ -67,6 +72,8 @@ impl Window {
             kept: 0,
             latest: 0,
             taking: None,
+            forgotten: Records::default(),
+            kept_then: 0,
         }
     }
 
@@ -83,9 +90,10 @@ impl Window {
         known.filter(|known| now.saturating_sub(known.ts) <= age)
     }
 
-    /// Whether this very answer is remembered.
-    fn knows(&self, item: &CommandItem<'_>) -> bool {
-        !item.key.is_empty() && self.find(item.key, 0).is_some_and(|known| known.is(item))
+    /// Whether this very answer, of a frame of this time, is remembered. One like it that was too old by
+    /// then is another one.
+    fn knows(&self, item: &CommandItem<'_>, ts: u64) -> bool {
+        !item.key.is_empty() && self.find(item.key, ts).is_some_and(|known| known.is(item))
     }
 
     fn find_stored(&self, hash: u128) -> Option<Remembered> {
@@ -123,6 +131,10 @@ impl Window {
             if self.answers.len() <= self.staged {
                 // What this frame has remembered can still be taken back.
                 break;
+            }
+            let number = self.answers.front();
+            if self.taking.is_some_and(|(next, end)| (next..end).contains(&number)) {
+                put(&self.answers, number, &mut self.forgotten);
             }
             self.answers.pop_front();
             // All that are older are forgotten too.
@@ -172,7 +184,7 @@ impl Beside for Window {
         let command = entry.command().map_err(|fault: ItemFault| entry.unreadable(fault))?;
         // What has no events behind it may stand in the snapshot already: the log is read on from
         // the event that the snapshot is as of.
-        let known = |item: &CommandItem<'_>| item.events == 0 && self.knows(item);
+        let known = |item: &CommandItem<'_>| item.events == 0 && self.knows(item, entry.ts);
         if let Some(item) = command.filter(|item| !known(item)) {
             self.remember(&item, entry.ts);
             self.keep();
@@ -183,6 +195,7 @@ impl Beside for Window {
     fn begin_taking(&mut self) -> SectionOf {
         self.taking = Some((self.answers.front(), self.answers.end()));
         let kept = self.kept;
+        (self.forgotten, self.kept_then) = (Records::default(), kept);
         let wanted = move |entry: &SnapshotEntry<'_>| {
             Remembered::decode(entry.value).is_some_and(|(number, _)| number >= kept)
         };
@@ -197,13 +210,12 @@ impl Beside for Window {
 
     fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool {
         let Some((next, end)) = self.taking else { return false };
-        let mut records = Records::of(section);
+        let mut records = std::mem::take(&mut self.forgotten);
+        records.section = section;
         let last = next.saturating_add(AT_ONCE).min(end);
-        // Those that were forgotten meanwhile are not needed.
+        // Those that were forgotten meanwhile were put aside.
         for number in next.max(self.answers.front())..last {
-            let Some((hash, known)) = self.answers.get(number) else { continue };
-            let value = known.encode(number);
-            records.push(StreamVersion::NONE, &value, |key| key.extend(hash.to_be_bytes()));
+            put(&self.answers, number, &mut records);
         }
         if last < end {
             self.taking = Some((last, end));
@@ -211,10 +223,22 @@ impl Beside for Window {
             return true;
         }
         self.taking = None;
-        let head = [self.seed, self.kept, end].map(u64::to_le_bytes);
+        let head = [self.seed, self.kept_then, end].map(u64::to_le_bytes);
         records.push(StreamVersion::NONE, head.as_flattened(), |_| {});
         hand_over(records);
         false
+    }
+
+    fn end_taking(&mut self) {
+        (self.taking, self.forgotten) = (None, Records::default());
+    }
+}
+
+/// The answer of this number as it stands in a snapshot, unless a later one has taken its place.
+fn put(answers: &Answers, number: u64, records: &mut Records) {
+    if let Some((hash, known)) = answers.get(number) {
+        let value = known.encode(number);
+        records.push(StreamVersion::NONE, &value, |key| key.extend(hash.to_be_bytes()));
     }
 }
 
@@ -277,5 +301,28 @@ mod tests {
         window.take_back();
         assert!(window.find(b"a", 2).is_some() || window.len() <= 1);
         assert!(window.find(b"b", 2).is_none() && window.find(b"c", 2).is_none());
+    }
+
+    /// What pushes out keys while a snapshot is taken may be lost, and the snapshot is not.
+    #[test]
+    fn are_keys_in_a_snapshot_that_are_forgotten_while_it_is_taken() {
+        let mut window = window(3);
+        for (ts, key) in [b"a", b"b", b"c"].into_iter().enumerate() {
+            window.remember(&item(key), ts as u64);
+            window.keep();
+        }
+        let _section = window.begin_taking();
+        for key in [b"d", b"e"] {
+            window.remember(&item(key), 4);
+            window.keep();
+        }
+        assert!(window.find(b"a", 4).is_none() && window.find(b"b", 4).is_none());
+        let mut taken = 0;
+        while window.take(1, &mut |records| taken += records.count()) {}
+        // With the head.
+        assert_eq!(taken, 3 + 1);
+        // Nothing is put aside any more.
+        window.remember(&item(b"f"), 5);
+        assert!(window.forgotten.is_empty());
     }
 }

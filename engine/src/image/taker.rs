@@ -61,6 +61,9 @@ pub(crate) trait Beside: Send + Sync {
 
     /// Takes some; whether there is more.
     fn take(&mut self, section: u16, hand_over: &mut dyn FnMut(Records)) -> bool;
+
+    /// Is taken no more.
+    fn end_taking(&mut self);
 }
 
 /// Takes snapshots of the images of one thread.
@@ -278,14 +281,15 @@ impl Taker {
             }
             Err(kind) => {
                 running.trouble = Some(SnapshotTrouble::TooLarge(kind));
-                self.give_up(images);
+                self.give_up(images, beside);
             }
         }
     }
 
     /// What was to be taken is not there any more: the thread ends without a file.
-    pub(crate) fn give_up(&mut self, images: &mut Images) {
+    pub(crate) fn give_up(&mut self, images: &mut Images, beside: &mut dyn Beside) {
         images.end_taking();
+        beside.end_taking();
         if let Some(running) = &mut self.running
             && running.records.is_some()
         {

@@ -4,6 +4,8 @@
 //! event begins behind the last of them, unless that is looked at.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use factlog::{CommandError, Engine, IdempotencyWindow, Snapshots};
 use factlog_tests::scratch;
@@ -97,4 +99,32 @@ fn do_refusals_that_a_snapshot_has_count_once() {
         }
         engine.close().expect("closes");
     }
+}
+
+/// A refusal that was too old, and given again: it is as young as the second one, also after a start from
+/// a snapshot that has the first.
+#[test]
+fn is_a_refusal_as_young_as_the_last_one() {
+    const MS: u64 = 1_000_000;
+    let window = IdempotencyWindow { age: Duration::from_secs(1), ..IdempotencyWindow::default() };
+    let (directory, clock) = (scratch(), crate::Still::default());
+    let open = || {
+        let options = options().clock(clock.clone());
+        let engine = Engine::open(directory.path()).options(options).idempotency(window);
+        engine.aggregate::<Purse>().start().expect("an engine")
+    };
+    let later = |millis: u64| clock.0.fetch_add(millis * MS, Ordering::Relaxed);
+    later(5_000);
+    let engine = open();
+    paid(&engine);
+    assert!(!refused(&engine, 1));
+    engine.snapshot().expect("taken");
+    later(1_100);
+    assert!(!refused(&engine, 1), "it is too old");
+    later(600);
+    assert!(refused(&engine, 1));
+    engine.close().expect("closes");
+    let engine = open();
+    assert!(engine.restart().snapshot.is_some());
+    assert!(refused(&engine, 1), "it was given 600 ms ago");
 }
