@@ -46,6 +46,9 @@ thread_local! {
 /// When so many units are added, the next default panics.
 const BREAK: u64 = 77;
 
+/// When so many are, folding it panics, and then the next default.
+const BOOM: u64 = 666;
+
 #[factlog::value]
 #[derive(Debug, Clone, PartialEq)]
 struct Sum {
@@ -69,6 +72,10 @@ impl State for Sum {
     fn evolve(&mut self, event: SumEventView<'_>) {
         let SumEventView::Added(added) = event;
         self.units += added.units();
+        if added.units() == BOOM {
+            FRAGILE.set(true);
+            panic!("boom");
+        }
         self.times += 1;
     }
 }
@@ -184,6 +191,25 @@ fn is_nothing_left_of_a_command_whose_state_has_no_default() {
     let reply = engine.call::<Sum>(1, Add { units: 1 }).expect("accepted").reply;
     assert_eq!(reply, Some(6));
     assert_eq!(cold(engine.log())[&1], Sum { units: 6, times: 2 });
+}
+
+/// What was spoilt has to be folded anew, and that panics, too: nobody sees what is left.
+#[test]
+fn is_a_state_that_cannot_be_folded_anew_used_no_more() {
+    let directory = scratch();
+    let mut engine = local(directory.path());
+    engine.call::<Sum>(1, Add { units: 5 }).expect("accepted");
+    let mut verdicts = Vec::new();
+    engine.call_all::<Sum>([command(1, BOOM)], |verdict| verdicts.push(verdict));
+    assert!(matches!(verdicts[..], [Err(CommandError::Failed(Failure::Panicked(_)))]));
+    let seen = engine.look::<Sum, _>(1, Sum::clone);
+    assert!(seen.is_err(), "{seen:?}");
+    let refused = engine.call::<Sum>(1, Add { units: 1 });
+    assert!(matches!(refused, Err(CommandError::Failed(Failure::Unreadable(_)))), "{refused:?}");
+    drop(engine);
+    let mut engine = local(directory.path());
+    assert_eq!(engine.look::<Sum, _>(1, |sum| sum.units).expect("a state"), 5);
+    assert_eq!(engine.call::<Sum>(1, Add { units: 1 }).expect("accepted").reply, Some(6));
 }
 
 /// A clock that panics when it is told to.

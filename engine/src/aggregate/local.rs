@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use factlog_codec::{ExtensionError, Sequence, StreamVersion};
 
@@ -194,7 +195,7 @@ impl LocalEngine {
     ///
     /// # Panics
     ///
-    /// When the engine does not hold this kind of state.
+    /// When the engine does not hold this kind of state; or what the default of a state panics with.
     pub fn look<S: State, T>(
         &mut self,
         key: impl IntoKey<S::Key>,
@@ -206,7 +207,11 @@ impl LocalEngine {
             let (sequence, version) = (self.core.images.next, StreamVersion::NONE);
             return Err(Suspension { sequence, version, cause });
         }
-        self.core.images.ready::<S>(kind, &key);
+        let loading = AssertUnwindSafe(|| self.core.images.ready::<S>(kind, &key));
+        if let Err(panic) = catch_unwind(loading) {
+            self.core.start_over();
+            resume_unwind(panic);
+        }
         let found = self.core.images.get::<S>(kind).map(|all| all.look(&key));
         match found {
             Some(Err(Unseen::Suspended(why))) => Err(why),

@@ -75,10 +75,9 @@ pub(super) trait Request: Send + Sync {
     /// The frame is over.
     fn answer(&self, fate: &Fate);
 
-    /// Looks at what is published, between frames; whether that was all that was asked.
-    fn look(&self, images: &mut Images) -> bool {
+    /// Looks at what is published, between frames.
+    fn look(&self, images: &mut Images) {
         let _ = images;
-        false
     }
 
     /// Whether it needs a frame of its own.
@@ -256,10 +255,10 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
         self.told.leave(None);
     }
 
-    fn look(&self, images: &mut Images) -> bool {
+    fn look(&self, images: &mut Images) {
         images.ready::<S>(self.kind, &self.key);
         let ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return true };
+        let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return };
         let seen = match kind.look(&self.key) {
             Err(Unseen::Suspended(why)) => Some(Err(why)),
             // Loaded above.
@@ -271,7 +270,6 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
             }
         };
         self.told.leave(seen);
-        true
     }
 
     fn wish(&self) -> Wish {

@@ -38,7 +38,8 @@ pub(super) struct Core {
     pub(super) durability: Durability,
     pub(super) taker: Taker,
     pub(super) keeper: Keeper,
-    /// Why the state is not known any more: the log could not be read when it had to be folded anew.
+    /// Why the state is not known any more: it had to be folded anew, and the log could not be read, or
+    /// the user's code panicked.
     pub(super) lost: Option<String>,
 }
 
@@ -91,17 +92,34 @@ impl Core {
                     queue.made_room();
                     self.settle_snapshot(*settled);
                 }
-                Wish::Look if next.request().is_some_and(|one| one.look(&mut self.images)) => {
-                    next.disarm();
+                Wish::Look => {
+                    self.look(next);
                     queue.made_room();
                 }
-                Wish::Look | Wish::Decide => left = self.frame(queue, next, &mut asked),
+                Wish::Decide => left = self.frame(queue, next, &mut asked),
             }
             self.snapshots(since);
         }
         self.taker.end(&mut self.images);
         drop(closing);
         self.writer
+    }
+
+    /// Somebody looks at what is published.
+    fn look(&mut self, asked: Asked) {
+        // What has to be loaded for it is the user's code too.
+        let looking = AssertUnwindSafe(|| {
+            if let Some(one) = asked.request() {
+                one.look(&mut self.images);
+            }
+        });
+        match catch_unwind(looking) {
+            Ok(()) => asked.disarm(),
+            Err(panic) => {
+                self.start_over();
+                asked.answer(&Fate::Panicked(message(&*panic)));
+            }
+        }
     }
 
     /// The next that is asked. Meanwhile a snapshot is taken, if one is.
@@ -267,6 +285,9 @@ impl Core {
         kind: u16,
         one: &LocalCommand<A>,
     ) -> Verdict<A> {
+        if let Some(why) = &self.lost {
+            return Fate::Unreadable(why.clone()).settle::<A>(None);
+        }
         let mut batch = match self.begin() {
             Ok(batch) => batch,
             Err(fate) => return fate.settle::<A>(None),
@@ -329,8 +350,14 @@ impl Core {
                 Fate::Panicked(message(&*panic))
             }
         };
-        for route in spoiled {
-            refold(&mut self.images, &self.log, route);
+        // The default of a state is the user's code.
+        let refolding = AssertUnwindSafe(|| {
+            for route in spoiled {
+                refold(&mut self.images, &self.log, route);
+            }
+        });
+        if let Err(panic) = catch_unwind(refolding) {
+            self.lose(message(&*panic));
         }
         fate
     }
@@ -352,11 +379,14 @@ impl Core {
 
     /// The frame came to nothing, but its events were folded: all is folded anew.
     #[cold]
-    fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) {
         self.window.take_back();
         self.taker.give_up(&mut self.images, &mut self.window);
-        self.images.start_over(&self.log);
-        self.catch_up();
+        let beginning = AssertUnwindSafe(|| self.images.start_over(&self.log));
+        match catch_unwind(beginning) {
+            Ok(()) => self.catch_up(),
+            Err(panic) => self.lose(message(&*panic)),
+        }
     }
 
     /// Folds what is visible and not folded yet. Nothing is decided on a state that is not that of the
@@ -369,6 +399,12 @@ impl Core {
             Ok(Err(error)) => error.to_string(),
             Err(panic) => message(&*panic),
         };
+        self.lose(why);
+    }
+
+    /// The state is not that of the log any more: nothing is decided on it.
+    #[cold]
+    fn lose(&mut self, why: String) {
         self.lost = Some(why);
         self.taker.give_up(&mut self.images, &mut self.window);
     }

@@ -8,7 +8,9 @@ use factlog_codec::{Key, Sequence, StreamKey, StreamNumber, StreamVersion};
 use super::fold::refold;
 use super::instances::{Folded, Instances};
 use super::kind::Kind;
-use super::snapshot::{Base, Records, SectionOf, Snapshot, find, find_all};
+use super::snapshot::{
+    Base, Records, SectionOf, Snapshot, SnapshotTrouble, Unstorable, find, find_all,
+};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
 use crate::log::Log;
@@ -258,20 +260,24 @@ impl Images {
         Ok(sections.collect())
     }
 
-    /// Takes some of it, some `bytes` of them; whether there is more. An instance that is too large
-    /// is told by its kind.
+    /// Takes some of it, some `bytes` of them; whether there is more. Of an instance that cannot be
+    /// stored its kind is told.
     pub(crate) fn take(
         &mut self,
         bytes: usize,
         hand_over: &mut dyn FnMut(Records),
-    ) -> Result<bool, &'static str> {
+    ) -> Result<bool, SnapshotTrouble> {
         let Some(at) = self.taking else { return Ok(false) };
         let Some(kind) = self.kinds.get_mut(at) else {
             self.taking = None;
             return Ok(false);
         };
         let name = kind.name();
-        if !kind.take(bytes, hand_over).ok_or(name)? {
+        let taken = kind.take(bytes, hand_over).map_err(|why| match why {
+            Unstorable::TooLarge => SnapshotTrouble::TooLarge(name),
+            Unstorable::Panicked(said) => SnapshotTrouble::Panicked(name, said),
+        });
+        if !taken? {
             self.taking = Some(at + 1);
         }
         Ok(true)

@@ -9,7 +9,7 @@ use factlog_codec::types::{TypeKey, UpcastError, Upcasts, Vocabulary};
 use factlog_codec::{Sequence, StreamNumber, StreamVersion};
 use hashbrown::HashTable;
 
-use super::snapshot::{Base, Records, Taking};
+use super::snapshot::{Base, Records, Taking, Unstorable};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
 use crate::log::{LOST, message};
@@ -64,7 +64,7 @@ pub(super) fn ordered(key: &impl InstanceKey) -> Vec<u8> {
 
 /// Takes an instance into a snapshot.
 pub(super) fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>, why: Option<&Suspension>) {
-    let Taking { records, full, left_out, space, scratch, too_large, .. } = taking;
+    let Taking { records, full, left_out, space, scratch, trouble, .. } = taking;
     if one.suspended {
         let section = records.section;
         let gone = why.is_some_and(|why| why.cause == SuspensionCause::HistoryDropped);
@@ -76,8 +76,13 @@ pub(super) fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>, why: Op
     if one.version == StreamVersion::NONE {
         return;
     }
-    match S::STORED.and_then(|stored| stored.store(&one.state, space, scratch)) {
-        Some(value) => {
+    // It is the user's code, and there may be a frame in the making.
+    let storing = move || {
+        let (space, scratch) = (space, scratch);
+        S::STORED?.store(&one.state, space, scratch)
+    };
+    match catch_unwind(AssertUnwindSafe(storing)) {
+        Ok(Some(value)) => {
             records.push(one.version, value, |bytes| one.key.to_key().put_ordered(bytes));
             // Also of what is copied out before the turn of its kind has come.
             if records.len() >= PIECE {
@@ -85,7 +90,8 @@ pub(super) fn take_one<S: State>(taking: &mut Taking, one: &Instance<S>, why: Op
                 full.push(std::mem::replace(records, Records::of(section)));
             }
         }
-        None => *too_large = true,
+        Ok(None) => *trouble = Some(Unstorable::TooLarge),
+        Err(panic) => *trouble = Some(Unstorable::Panicked(message(&*panic))),
     }
 }
 

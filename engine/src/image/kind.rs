@@ -6,7 +6,7 @@ use factlog_codec::types::{Description, EventType, Scratch, Vocabulary};
 use factlog_codec::{Key, StreamNumber, StreamVersion};
 
 use super::instances::{Folded, Instance, Instances, Loaded, ordered, take_one};
-use super::snapshot::{Base, Records, Taking};
+use super::snapshot::{Base, Records, Taking, Unstorable};
 use super::state::{InstanceKey, State};
 use super::suspension::{Suspension, SuspensionCause};
 
@@ -55,9 +55,13 @@ pub(crate) trait Kind: Any + Send + Sync {
     /// Begins to take a snapshot.
     fn begin_taking(&mut self, section: u16);
 
-    /// Takes some, as far as `bytes`; whether there are more, or `None` if one is too large. What
-    /// was taken is handed over.
-    fn take(&mut self, bytes: usize, hand_over: &mut dyn FnMut(Records)) -> Option<bool>;
+    /// Takes some, as far as `bytes`; whether there are more, or why one cannot be stored. What was taken
+    /// is handed over.
+    fn take(
+        &mut self,
+        bytes: usize,
+        hand_over: &mut dyn FnMut(Records),
+    ) -> Result<bool, Unstorable>;
 
     /// Takes no snapshot any more.
     fn end_taking(&mut self);
@@ -162,8 +166,12 @@ impl<S: State> Kind for Instances<S> {
         self.taking = Some(Box::new(Taking::new(section, self.all.len() as u32)));
     }
 
-    fn take(&mut self, bytes: usize, hand_over: &mut dyn FnMut(Records)) -> Option<bool> {
-        let Some(taking) = &mut self.taking else { return Some(false) };
+    fn take(
+        &mut self,
+        bytes: usize,
+        hand_over: &mut dyn FnMut(Records),
+    ) -> Result<bool, Unstorable> {
+        let Some(taking) = &mut self.taking else { return Ok(false) };
         let begun = taking.bytes();
         // Those without a byte have their cost too.
         let last = taking.next.saturating_add(AT_ONCE).min(taking.end);
@@ -175,8 +183,8 @@ impl<S: State> Kind for Instances<S> {
                 take_one(taking, one, self.suspended.get(&at));
             }
         }
-        if taking.too_large {
-            return None;
+        if let Some(trouble) = taking.trouble.take() {
+            return Err(trouble);
         }
         taking.full.drain(..).for_each(&mut *hand_over);
         let more = taking.next < taking.end;
@@ -187,7 +195,7 @@ impl<S: State> Kind for Instances<S> {
         if !more && let Some(taken) = self.taking.take() {
             hand_over(taken.left_out);
         }
-        Some(more)
+        Ok(more)
     }
 
     fn end_taking(&mut self) {

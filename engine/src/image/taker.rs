@@ -279,8 +279,8 @@ impl Taker {
                     running.records = None;
                 }
             }
-            Err(kind) => {
-                running.trouble = Some(SnapshotTrouble::TooLarge(kind));
+            Err(trouble) => {
+                running.trouble = Some(trouble);
                 self.give_up(images, beside);
             }
         }

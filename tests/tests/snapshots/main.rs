@@ -5,6 +5,7 @@ mod faulty;
 mod kept;
 mod left_out;
 mod lost;
+mod panics;
 mod purse;
 mod refused;
 mod replicas;

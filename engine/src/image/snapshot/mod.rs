@@ -30,6 +30,6 @@ pub(crate) use ladder::Ladder;
 pub use policy::{Restart, Snapshots};
 pub(crate) use record::{LEFT_OUT, Records};
 pub use stored::StoredState;
-pub(crate) use taking::Taking;
+pub(crate) use taking::{Taking, Unstorable};
 pub(crate) use write::{Job, Piece, SectionOf, write};
 pub use write::{SnapshotTaken, SnapshotTrouble};

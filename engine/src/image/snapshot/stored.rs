@@ -1,6 +1,7 @@
 //! How the instances of a kind of state are stored.
 
 use std::fmt;
+use std::panic::catch_unwind;
 
 use factlog_codec::types::{Description, EncodeError, Scratch, Stored, ViewError, encode_growing};
 
@@ -82,10 +83,16 @@ impl<S> StoredState<S> {
         bytes.get(..len)
     }
 
-    pub(crate) fn restore(&self, bytes: &[u8]) -> Result<S, ViewError> {
-        (self.restore)(bytes)
+    /// A state from its archive, if it can be read: a panic of the user's code says that it cannot.
+    pub(crate) fn restore(&self, bytes: &[u8]) -> Result<S, Unrestored> {
+        let restored = catch_unwind(|| (self.restore)(bytes));
+        restored.map_err(|_| Unrestored)?.map_err(|_| Unrestored)
     }
 }
+
+/// The archive of a state cannot be read. Who has it folds the instance from elsewhere.
+#[derive(Debug)]
+pub(crate) struct Unrestored;
 
 /// Most bytes of one state.
 const MOST: usize = 1 << 28;

@@ -23,7 +23,16 @@ pub(crate) struct Taking {
     pub(crate) space: Vec<u128>,
     pub(crate) scratch: Scratch,
     /// One of them cannot be stored.
-    pub(crate) too_large: bool,
+    pub(crate) trouble: Option<Unstorable>,
+}
+
+/// Why an instance cannot be stored.
+#[derive(Debug, Clone)]
+pub(crate) enum Unstorable {
+    /// It takes too much, or is nested too deeply.
+    TooLarge,
+    /// Storing it panics: with what.
+    Panicked(String),
 }
 
 impl Taking {
@@ -37,7 +46,7 @@ impl Taking {
             left_out: Records::of(super::LEFT_OUT),
             space: Vec::new(),
             scratch: Scratch::new(),
-            too_large: false,
+            trouble: None,
         }
     }
 

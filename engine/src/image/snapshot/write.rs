@@ -53,6 +53,9 @@ pub enum SnapshotTrouble {
     /// An instance of this kind cannot be stored: it takes more than 256 MiB, or is nested too
     /// deeply.
     TooLarge(&'static str),
+    /// An instance of this kind cannot be stored: its [`Stored::store`](crate::Stored::store) panics, with
+    /// what it said.
+    Panicked(&'static str, String),
     /// Instances stand in the snapshot before it only, and that is damaged: their kind. Remove it, and
     /// start anew.
     Damaged(String, BlockError),
@@ -87,6 +90,9 @@ impl fmt::Display for SnapshotTrouble {
                 "an instance of `{kind}` cannot be stored: it takes more than 256 MiB, or is nested \
                  too deeply"
             ),
+            Self::Panicked(kind, said) => {
+                write!(f, "an instance of `{kind}` cannot be stored: that panics: {said}")
+            }
             Self::Damaged(kind, error) => write!(
                 f,
                 "instances of `{kind}` stand in an earlier snapshot only, which is damaged \
