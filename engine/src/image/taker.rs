@@ -166,6 +166,7 @@ impl Taker {
         self.try_begin(log, images, beside, told).map_err(|trouble| {
             if self.running.is_none() {
                 images.end_taking();
+                beside.end_taking();
             }
             // Not at once again.
             let event = images.next.before();
