@@ -4,7 +4,7 @@ use std::path::Path;
 
 use factlog::{
     Aggregate, Context, Durability, Engine, Events, Expected, History, Meta, Moment, Options,
-    Sequence, Snapshots, State, StoredState, StreamKey,
+    Retention, Sequence, Snapshots, State, StoredState, StreamKey,
 };
 use factlog_tests::{Random, scratch};
 
@@ -151,4 +151,42 @@ fn is_a_long_stream_without_snapshots_folded_all_the_same() {
     assert_eq!(why.expect("an event").version.get(), 70_000);
     let now = history.state::<Ticks>(1_u64, Moment::Now).expect("a state");
     assert_eq!(now.state, model[END as usize][0]);
+}
+
+#[factlog::event(name = "padded", version = 1)]
+struct Padded {
+    with: String,
+}
+
+/// A snapshot has the state, what comes before it is dropped, and a long stream follows: what is gone is
+/// not needed.
+#[test]
+fn is_what_a_snapshot_has_told_though_what_comes_before_is_dropped() {
+    const MORE: u64 = 33_000;
+    let directory = scratch();
+    tick(directory.path(), 0, 1_000);
+    let mut writer = options().open(directory.path()).expect("opens");
+    for _ in 0..300 {
+        writer.append(&Padded { with: "p".repeat(20_000) }).expect("appended");
+    }
+    writer.close().expect("closes");
+    take_snapshot(directory.path());
+    tick(directory.path(), 1_000, MORE + 1_000);
+    let writer = options().open(directory.path()).expect("opens");
+    let taken = Sequence::new(1_300);
+    writer.retain(&Retention::keep_from(taken)).expect("retained");
+    let log = writer.log();
+    let oldest = log.cursor(factlog::Start::Oldest).expect("a cursor").next_sequence();
+    assert!(oldest > Sequence::new(1_000) && oldest <= taken, "{oldest}");
+    let model = model(MORE + 2_000);
+    for at in [0, 1, 5, MORE / 2, MORE] {
+        let mut history = History::of(&log).state::<Ticks>().open();
+        let past = history.state::<Ticks>(1_u64, taken.after(at)).expect("a state");
+        assert_eq!(past.state, model[(1_000 + at) as usize][0], "{at} events behind the snapshot");
+        // Asked again by the same one, from both ends.
+        for at in [0, MORE, 0] {
+            let past = history.state::<Ticks>(1_u64, taken.after(at)).expect("a state");
+            assert_eq!(past.state, model[(1_000 + at) as usize][0], "then {at} events behind it");
+        }
+    }
 }

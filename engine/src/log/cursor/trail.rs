@@ -266,13 +266,16 @@ impl Trail {
             return self.extend(walk, head, known);
         }
         let mut spot = mark.unwrap_or(head);
-        // Back to the first event that is within: only the one behind it is kept of these.
+        // Back to the first event that is within: only the one behind it is kept of these. What was
+        // folded already is not needed, and may be gone.
         self.steps.clear();
         loop {
             self.top = if self.steps.is_empty() { spot.version } else { self.top };
             self.take(walk, spot)?;
             match (self.steps.last(), self.below) {
-                (Some(step), Some(before)) if !bound.admits(step.sequence, step.ts) => {
+                (Some(step), Some(before))
+                    if before.version > after && !bound.admits(step.sequence, step.ts) =>
+                {
                     if self.steps.len() >= WINDOW / 2 {
                         self.steps.clear();
                     }
