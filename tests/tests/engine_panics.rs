@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use factlog::{
     Aggregate, Clock, CommandError, Context, Durability, Engine, Events, Expected, Failure,
-    LocalCommand, LocalEngine, Meta, Options, Replica, ReplicaError, Snapshots, State, StoredState,
-    StreamKey, SystemClock,
+    LocalCommand, LocalEngine, Meta, Options, Replica, ReplicaError, Sequence, Snapshots, State,
+    StoredState, StreamKey, SystemClock,
 };
 use factlog_tests::scratch;
 
@@ -289,4 +289,39 @@ fn does_a_replica_say_that_its_thread_has_panicked() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// It changes before it panics.
+#[derive(Debug, Default)]
+struct HalfFolded(u64);
+
+impl State for HalfFolded {
+    const NAME: &'static str = "half";
+    type Key = u64;
+    type Event = SumEvent;
+
+    fn evolve(&mut self, event: SumEventView<'_>) {
+        let SumEventView::Added(added) = event;
+        self.0 += added.units();
+        assert!(added.units() != BREAK, "half of it is folded");
+    }
+}
+
+#[test]
+fn does_a_replica_show_nothing_that_is_half_folded() {
+    let directory = scratch();
+    let mut writer = options().open(directory.path()).expect("a log");
+    let replica = Replica::of(&writer.log()).state::<HalfFolded>().start().expect("a replica");
+    let mut last = Sequence::ZERO;
+    for (key, units) in [(1, 1), (2, 5), (1, BREAK)] {
+        let stream = StreamKey::new("half", key).expect("a name");
+        let meta = Meta::new().stream(&stream, Expected::Any);
+        last = writer.append_with(&Added { units }, meta).expect("appended");
+    }
+    replica.at_least(last, LONG).expect("in time");
+    let one = replica.with::<HalfFolded, _>(&1, |state| state.0);
+    assert!(matches!(one, Err(ReplicaError::Suspended(_))), "{one:?}");
+    let mut all = Vec::new();
+    let seen = replica.for_each::<HalfFolded>(|key, state| all.push((*key, state.0)));
+    assert_eq!((seen.expect("held"), all), (last, vec![(2, 5)]));
 }

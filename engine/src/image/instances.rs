@@ -173,9 +173,10 @@ impl<S: State> Instances<S> {
         self.find(key).and_then(|at| self.get(at)).map_or(StreamVersion::NONE, |at| at.version)
     }
 
-    /// All instances that have events, in no order.
+    /// All instances that have events and are not suspended, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&S::Key, &S)> {
-        let all = self.all.iter().filter(|one| one.version != StreamVersion::NONE);
+        let sound = |one: &&Instance<S>| one.version != StreamVersion::NONE && !one.suspended;
+        let all = self.all.iter().filter(sound);
         all.map(|one| (&one.key, &one.state))
     }
 
