@@ -13,11 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use factlog::{
-    Aggregate, Context, DiskObserver, DiskOperation, Durability, Engine, EngineBuilder, Events,
-    LocalCommand, Options, Replica, Sequence, Start, State, WaitStrategy, Waited,
+    Aggregate, AskError, CommandError, Context, DiskObserver, DiskOperation, Durability, Engine,
+    EngineBuilder, Events, Failure, LocalCommand, Options, Replica, Sequence, SnapshotTrouble,
+    Start, State, WaitStrategy, Waited,
 };
 use factlog_tests::surgery::wait_for_segments;
-use factlog_tests::{Random, small};
+use factlog_tests::{Random, scratch, small};
 
 #[factlog::event(name = "add", version = 1)]
 struct Add {
@@ -294,4 +295,45 @@ fn do_observers_see_everything_and_change_nothing() {
     }
     assert!(published.windows(2).all(|pair| pair[0] == pair[1]), "{published:?}");
     assert_eq!(published[0].0, commands.len() as u64);
+}
+
+/// What asks the engine again, inside a question to it, would wait for the thread that it stops.
+#[test]
+fn is_a_question_inside_a_question_refused() {
+    let directory = scratch();
+    let (told, asked) = std::sync::mpsc::channel();
+    let directory_path = directory.path().to_owned();
+    thread::spawn(move || {
+        let engine = Engine::open(&directory_path)
+            .options(small())
+            .aggregate::<Counter>()
+            .start()
+            .expect("starts");
+        let elsewhere = scratch();
+        let other = Engine::open(elsewhere.path())
+            .options(small())
+            .aggregate::<Counter>()
+            .start()
+            .expect("starts");
+        let (client, others) = (engine.client(), other.client());
+        let inside = move |_: &Counter| {
+            let ask = client.ask::<Counter, _>(2_u64, |counter| counter.sum);
+            assert!(matches!(ask, Err(AskError::Asking)), "{ask:?}");
+            let read = client.read::<Counter, _>(2_u64, |counter| counter.sum);
+            assert!(matches!(read, Err(AskError::Asking)));
+            let call = client.call::<Counter>(2_u64, Add { amount: 1 });
+            assert!(matches!(call, Err(CommandError::Failed(Failure::Asking))), "{call:?}");
+            let append = client.append::<Added>(Vec::new());
+            assert!(matches!(append, Err(Failure::Asking)), "{append:?}");
+            assert!(matches!(client.snapshot(), Err(SnapshotTrouble::Busy)));
+            // Another engine answers; and what nobody waits for is taken.
+            let there = others.ask::<Counter, _>(2_u64, |counter| counter.sum).expect("answered");
+            drop(client.send::<Counter>(2_u64, Add { amount: 5 }).expect("taken"));
+            there
+        };
+        assert_eq!(engine.ask::<Counter, _>(1_u64, inside).expect("answered"), 0);
+        let sum = engine.ask::<Counter, _>(2_u64, |counter| counter.sum).expect("answered");
+        told.send(sum).expect("somebody waits");
+    });
+    assert_eq!(asked.recv_timeout(Duration::from_secs(60)).expect("nobody waits for itself"), 5);
 }

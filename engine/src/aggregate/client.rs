@@ -9,15 +9,15 @@ use factlog_codec::types::Encode;
 use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
 
 use super::decide::Aggregate;
-use super::receipt::{Accepted, CommandError, FORKED, Failure, SendError};
+use super::receipt::{ASKING, Accepted, CommandError, FORKED, Failure, SendError};
 use super::room::Room;
 use super::sending::Sending;
 use super::slot::{Asked, Pending, Question, Raw, TakeSnapshot, TakenElsewhere};
 use super::stats::{EngineStats, Notes};
 use super::window::{IdempotencyWindow, Window};
 use crate::image::{
-    Basis, Images, InstanceKey, IntoKey, Pen, ReplicaBuilder, ReplicaTaking, Settled,
-    SnapshotTaken, SnapshotTrouble, Snapshots, State, Suspension, Telling,
+    Basis, Images, InstanceKey, IntoKey, Looking, Pen, ReplicaBuilder, ReplicaTaking, Settled,
+    SnapshotTaken, SnapshotTrouble, Snapshots, State, Suspension, Telling, address,
 };
 use crate::log::{Draft, Handover, Log, Promise, Refuse, Stats};
 use crate::sync::{Arc, Mutex};
@@ -133,7 +133,8 @@ impl Client {
     }
 
     /// Looks at the state of one instance, in the thread that writes: never older than anything
-    /// that was answered. It costs that thread its time.
+    /// that was answered. It costs that thread its time, so `ask` must not wait for anything; least of all
+    /// for that thread: what is asked of the same engine from inside is refused.
     ///
     /// # Errors
     ///
@@ -170,9 +171,13 @@ impl Client {
         if self.log.is_forked() {
             return Err(AskError::Forked);
         }
+        if Looking::is_at(address(&self.queue)) {
+            return Err(AskError::Asking);
+        }
         let kind = *self.kinds.get(&TypeId::of::<S>()).ok_or(AskError::NoAggregate(S::NAME))?;
         let ask = Mutex::new(Some(ask));
-        let question = Arc::new(Question::<S, T, _> { kind, key, ask, told: Promise::new() });
+        let (to, told) = (address(&self.queue), Promise::new());
+        let question = Arc::new(Question::<S, T, _> { kind, key, ask, to, told });
         let asked = Asked::new(Arc::clone(&question) as _);
         if let Err(Refuse::Full(asked) | Refuse::Closed(asked)) = self.queue.push_wait(asked, None)
         {
@@ -220,10 +225,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// There is none; see [`SnapshotTrouble`].
+    /// There is none; see [`SnapshotTrouble`]. From inside a question it is [`Busy`](SnapshotTrouble::Busy).
     pub fn snapshot(&self) -> Result<SnapshotTaken, SnapshotTrouble> {
         if self.log.is_forked() {
             return Err(SnapshotTrouble::Forked);
+        }
+        if Looking::is_at(address(&self.queue)) {
+            return Err(SnapshotTrouble::Busy);
         }
         let (outcome, told) = Telling::begin();
         let asked = Asked::new(Arc::new(TakeSnapshot(told)));
@@ -245,6 +253,9 @@ impl Client {
     ) -> Result<(Sequence, u64), Failure> {
         if self.log.is_forked() {
             return Err(Failure::Forked);
+        }
+        if Looking::is_at(address(&self.queue)) {
+            return Err(Failure::Asking);
         }
         let raw = Arc::new(Raw {
             drafts: Mutex::new(events),
@@ -275,6 +286,9 @@ pub enum AskError {
     Suspended(Suspension),
     /// The key cannot name a stream.
     Key(StreamKeyError),
+    /// It was asked from inside a question to the same engine: the thread that decides would wait for
+    /// itself.
+    Asking,
     /// The question panicked, or the engine ended.
     Lost,
 }
@@ -287,6 +301,7 @@ impl fmt::Display for AskError {
             Self::NoAggregate(name) => write!(f, "the engine does not hold `{name}`"),
             Self::Suspended(why) => why.fmt(f),
             Self::Key(error) => error.fmt(f),
+            Self::Asking => write!(f, "{ASKING}"),
             Self::Lost => write!(f, "the question panicked, or the engine ended meanwhile"),
         }
     }

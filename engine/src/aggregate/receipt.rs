@@ -99,6 +99,9 @@ pub enum Failure {
     Abandoned,
     /// This process is a forked child of the one that started the engine. Nothing was sent.
     Forked,
+    /// It was to be waited for inside a question to the same engine, whose thread would wait for itself.
+    /// Nothing was sent.
+    Asking,
 }
 
 impl fmt::Display for Failure {
@@ -126,6 +129,7 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Forked => write!(f, "{FORKED}"),
+            Self::Asking => write!(f, "{ASKING}"),
             Self::Abandoned => {
                 write!(f, "the engine ended before it said what became of this: look into the log")
             }
@@ -152,6 +156,9 @@ impl<J: fmt::Debug + fmt::Display> std::error::Error for CommandError<J> {}
 
 pub(super) const FORKED: &str =
     "this process is a forked child of the one that started the engine: nobody decides here";
+
+pub(super) const ASKING: &str = "an engine cannot be waited for inside a question to it: its thread would wait \
+                                 for itself";
 
 /// Why a command was not taken. It is given back.
 #[non_exhaustive]

@@ -12,7 +12,7 @@ use super::decide::{Aggregate, Events};
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure, SendError};
 use super::slot::{Asked, Pending, Slot};
-use crate::image::Basis;
+use crate::image::{Basis, Looking, address};
 use crate::log::{EventRef, Handover, Refuse};
 use crate::sync::Arc;
 
@@ -121,6 +121,9 @@ impl<'c, A: Aggregate> Sending<'c, A> {
     ///
     /// When the engine does not hold this aggregate.
     pub fn call(self) -> Result<Accepted<A::Reply>, CommandError<A::Rejection>> {
+        if Looking::is_at(address(&self.client.queue)) {
+            return Err(CommandError::Failed(Failure::Asking));
+        }
         match self.hand_over(|queue, asked| queue.push_wait(asked, None)) {
             Ok(pending) => pending.wait(),
             Err(error @ SendError::NoAggregate(..)) => panic!("{error}"),

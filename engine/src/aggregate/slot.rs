@@ -11,7 +11,9 @@ use super::batch::{Attempt, Batch, Verdict, With};
 use super::decide::Aggregate;
 use super::prepared::Prepared;
 use super::receipt::{Accepted, CommandError, Failure};
-use crate::image::{Images, Settled, SnapshotTaken, SnapshotTrouble, State, Telling, Told, Unseen};
+use crate::image::{
+    Images, Looking, Settled, SnapshotTaken, SnapshotTrouble, State, Telling, Told, Unseen,
+};
 use crate::log::{AppendError, Draft, Drafts, IoError, Promise};
 use crate::sync::{Arc, Mutex, PoisonError};
 
@@ -243,6 +245,8 @@ pub(super) struct Question<S: State, T, F> {
     pub(super) kind: u16,
     pub(super) key: S::Key,
     pub(super) ask: Mutex<Option<F>>,
+    /// The address of the queue that it was put into.
+    pub(super) to: usize,
     pub(super) told: Promise<Option<Seen<T>>>,
 }
 
@@ -259,6 +263,7 @@ impl<S: State, T: Send, F: FnOnce(&S) -> T + Send> Request for Question<S, T, F>
         images.ready::<S>(self.kind, &self.key);
         let ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(ask), Some(kind)) = (ask, images.get::<S>(self.kind)) else { return };
+        let _looking = Looking::begin(self.to);
         let seen = match kind.look(&self.key) {
             Err(Unseen::Suspended(why)) => Some(Err(why)),
             // Loaded above.

@@ -8,6 +8,7 @@ use factlog_codec::types::Scratch;
 
 use super::images::Images;
 use super::kind::{Archived, Kind};
+use super::looking::LOOKING;
 use super::ordered::Ordered;
 use super::state::State;
 
@@ -58,6 +59,8 @@ pub enum StateHashError {
     TooLarge(&'static str),
     /// Instances of this kind stand in a snapshot only, and that is damaged.
     Damaged(&'static str, BlockError),
+    /// It was asked for from inside a look at the replica, which would wait for itself.
+    Looking,
 }
 
 impl fmt::Display for StateHashError {
@@ -74,6 +77,7 @@ impl fmt::Display for StateHashError {
             Self::Damaged(kind, error) => {
                 write!(f, "instances of `{kind}` stand in a snapshot only, and that: {error}")
             }
+            Self::Looking => write!(f, "{LOOKING}"),
         }
     }
 }

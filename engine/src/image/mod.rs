@@ -9,6 +9,7 @@
 //! - `ordered`: the instances of a kind in the order of their keys
 //! - `hash`: hashes of states
 //! - `history`: time travel: how things were, what has changed, and why
+//! - `looking`: what this thread looks at right now
 //! - `patch`: what differs between states, and between images
 //! - `snapshot`: images on disk
 //! - `suspension`: instances whose events the program cannot fold
@@ -23,6 +24,7 @@ mod history;
 mod images;
 mod instances;
 mod kind;
+mod looking;
 mod ordered;
 mod patch;
 mod replica;
@@ -41,6 +43,7 @@ pub use history::{
 };
 pub(crate) use images::{Images, Route};
 pub(crate) use instances::{Folded, Instances, Unseen};
+pub(crate) use looking::{Looking, address};
 pub use patch::{Change, DiffError, InstanceDiff, Patch, Presence};
 pub(crate) use replica::Taking as ReplicaTaking;
 pub use replica::{Replica, ReplicaBuilder, ReplicaError};

@@ -14,6 +14,7 @@ use super::fold::{fold, suspend_dropped};
 use super::hash::{StateHash, StateHashError};
 use super::images::Images;
 use super::instances::Unseen;
+use super::looking::{LOOKING, Looking, address};
 use super::snapshot::{
     PassedOverReason, Restart, Snapshot, SnapshotTaken, SnapshotTrouble, Snapshots,
     find as find_snapshot,
@@ -54,6 +55,8 @@ pub enum ReplicaError {
     Suspended(Suspension),
     /// The key cannot name a stream.
     Key(StreamKeyError),
+    /// It was asked from inside a look at the same replica, which would wait for itself.
+    Looking,
 }
 
 impl fmt::Display for ReplicaError {
@@ -66,6 +69,7 @@ impl fmt::Display for ReplicaError {
             Self::NoKind(name) => write!(f, "the replica does not hold `{name}`: add it first"),
             Self::Suspended(why) => why.fmt(f),
             Self::Key(error) => error.fmt(f),
+            Self::Looking => write!(f, "{LOOKING}"),
         }
     }
 }
@@ -98,6 +102,9 @@ struct Inside {
 
 /// A copy of the state that follows the log on a thread of its own: many readers, each of which
 /// sees a state as it was between two commits.
+///
+/// Nothing is folded while somebody looks. So whoever looks must not wait for another thread that does
+/// as well; and must not ask the same replica again, which is an error.
 ///
 /// It costs a second copy of all its instances, and no time of the writer. It begins with a snapshot,
 /// if there is one that has all its kinds as they are now; then instances are loaded when they are
@@ -255,13 +262,17 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// There is none; see [`SnapshotTrouble`].
+    /// There is none; see [`SnapshotTrouble`]. From inside a look at the replica it is
+    /// [`Busy`](SnapshotTrouble::Busy).
     pub fn snapshot(&self) -> Result<SnapshotTaken, SnapshotTrouble> {
         if self.log.is_forked() {
             return Err(SnapshotTrouble::Forked);
         }
         if !self.takes {
             return Err(SnapshotTrouble::NoKeys);
+        }
+        if Looking::is_at(address(&self.inside)) {
+            return Err(SnapshotTrouble::Busy);
         }
         let (outcome, told) = Telling::begin();
         {
@@ -288,7 +299,8 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// The time ran out, or the replica has stopped.
+    /// The time ran out, or the replica has stopped; or it has not come so far, and this is called from
+    /// inside a look at it, during which nothing is folded.
     pub fn at_least(&self, sequence: Sequence, timeout: Duration) -> Result<(), ReplicaError> {
         let deadline = Instant::now().checked_add(timeout);
         let mut progress = self.inside.progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,6 +310,9 @@ impl Replica {
             }
             if let Some(why) = &progress.stopped {
                 return Err(ReplicaError::Stopped(why.clone(), progress.at));
+            }
+            if Looking::is_at(address(&self.inside)) {
+                return Err(ReplicaError::Looking);
             }
             let (guard, in_time) = wait_until(&self.inside.came, progress, deadline);
             progress = guard;
@@ -311,7 +326,8 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// The replica does not hold this kind of state, or the instance is suspended.
+    /// The replica does not hold this kind of state, or the instance is suspended; or this is called from
+    /// inside a look at the same replica.
     pub fn with<S: State, T>(
         &self,
         key: &S::Key,
@@ -340,6 +356,7 @@ impl Replica {
         key: &S::Key,
         look: impl FnOnce(&S) -> T,
     ) -> Result<(T, StreamVersion), ReplicaError> {
+        let _looking = Looking::begin(address(&self.inside)).ok_or(ReplicaError::Looking)?;
         let mut tried = false;
         loop {
             let held = self.inside.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -358,16 +375,17 @@ impl Replica {
         }
     }
 
-    /// Looks at all instances of a kind, in no order, and says as of which event: a consistent cut.
-    /// Those that stand in a snapshot only are loaded first.
+    /// Looks at all instances of a kind that have events and are not suspended, in no order, and says as
+    /// of which event: a consistent cut. Those that stand in a snapshot only are loaded first.
     ///
     /// # Errors
     ///
-    /// The replica does not hold this kind of state.
+    /// The replica does not hold this kind of state; or this is called from inside a look at it.
     pub fn for_each<S: State>(
         &self,
         mut look: impl FnMut(&S::Key, &S),
     ) -> Result<Sequence, ReplicaError> {
+        let _looking = Looking::begin(address(&self.inside)).ok_or(ReplicaError::Looking)?;
         {
             let mut held = self.inside.held.write().unwrap_or_else(PoisonError::into_inner);
             held.images.load_all(S::NAME);
@@ -384,8 +402,10 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// Instances of a kind are not stored, or one is too large to be.
+    /// Instances of a kind are not stored, or one is too large to be; or this is called from inside a look
+    /// at the replica.
     pub fn state_hash(&self) -> Result<(StateHash, Sequence), StateHashError> {
+        let _looking = Looking::begin(address(&self.inside)).ok_or(StateHashError::Looking)?;
         let held = self.inside.held.read().unwrap_or_else(PoisonError::into_inner);
         Ok((StateHash::of_image(&held.images)?, held.images.next.before()))
     }

@@ -6,7 +6,8 @@ use std::thread::scope;
 use std::time::Duration;
 
 use factlog::{
-    CommandError, Engine, PassedOverReason, Replica, Retention, SnapshotTrouble, Snapshots,
+    CommandError, Engine, PassedOverReason, Replica, ReplicaError, Retention, SnapshotTrouble,
+    Snapshots, StateHashError,
 };
 use factlog_tests::{Random, scratch};
 
@@ -246,4 +247,44 @@ fn is_the_first_snapshot_whole_when_a_second_one_is_refused() {
     let engine = open(directory.path());
     let why = |one: &factlog::PassedOver| matches!(one.reason, PassedOverReason::Io(_));
     assert!(engine.restart().passed_over.iter().all(why));
+}
+
+/// Whoever looks keeps it from folding: to ask it again from inside would be to wait for oneself, now or as
+/// soon as something comes.
+#[test]
+fn is_a_look_from_inside_a_look_refused() {
+    let (directory, _) = with_snapshot();
+    let engine = open(directory.path());
+    let (replica, other) = (replica(&engine), replica(&engine));
+    caught_up(&engine, &replica);
+    let beyond = engine.log().visible().0.after(1);
+    let mut looks = 0;
+    let mut inside = || {
+        let looking = |error: ReplicaError| matches!(error, ReplicaError::Looking);
+        assert!(replica.with::<Purse, _>(&2, |_| {}).is_err_and(looking));
+        assert!(replica.read::<Purse, _>(&2, |_| {}).is_err_and(looking));
+        assert!(replica.for_each::<Purse>(|_, _| {}).is_err_and(looking));
+        assert!(matches!(replica.state_hash(), Err(StateHashError::Looking)));
+        assert!(replica.at_least(beyond, LONG).is_err_and(looking));
+        replica.at_least(beyond.before(), LONG).expect("it is there");
+        assert!(matches!(replica.snapshot(), Err(SnapshotTrouble::Busy)));
+        // Another one is looked at all the same.
+        other.with::<Purse, _>(&2, |_| {}).expect("held");
+        looks += 1;
+    };
+    replica.with::<Purse, _>(&1, |_| inside()).expect("held");
+    replica.read::<Purse, _>(&1, |_| inside()).expect("held");
+    let mut once = false;
+    let each = |_: &u64, _: &Purse| {
+        if !std::mem::replace(&mut once, true) {
+            inside();
+        }
+    };
+    replica.for_each::<Purse>(each).expect("held");
+    assert_eq!(looks, 3);
+    // A look that panics has ended, too.
+    let panics = || replica.with::<Purse, ()>(&1, |_| panic!("a look"));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+    replica.with::<Purse, _>(&1, |_| {}).expect("held");
+    replica.state_hash().expect("stored");
 }
