@@ -1,6 +1,6 @@
 //! What comes out otherwise, and where first.
 
-use factlog::{Determinism, DeterminismOutcome, RecordedOutcome, Sequence};
+use factlog::{Determinism, DeterminismOutcome, Engine, LocalCommand, RecordedOutcome, Sequence};
 use factlog_tests::{Random, scratch};
 
 use super::support::*;
@@ -124,4 +124,19 @@ fn does_it_end_at_the_first_difference_if_it_shall() {
     let run = || Determinism::of(&log).aggregate::<Account>().only_first().run();
     let report = with(Bug::Clock, run).expect("a log that can be read");
     assert_eq!((report.checked, report.differing, report.last), (1, 1, Sequence::new(1)));
+}
+
+#[test]
+fn is_a_correction_of_another_event_found() {
+    let directory = scratch();
+    let commands = [10, 20, CORRECTS].map(|cents| (1, Deposit { cents }.into()));
+    let firsts = with(Bug::None, || one_by_one(directory.path(), commands.into()));
+    let report = with(Bug::None, || check(directory.path()));
+    assert_eq!((report.checked, report.differing), (3, 0), "{report}");
+    let report = with(Bug::Corrects, || check(directory.path()));
+    assert_eq!((report.checked, report.differing), (3, 1), "{report}");
+    let difference = report.difference.clone().expect("where");
+    assert_eq!((difference.sequence, difference.event), (firsts[2], Some(0)), "{report}");
+    let said = report.to_string();
+    assert!(said.contains("corrects event 1") && said.contains("corrects event 2"), "{said}");
 }

@@ -26,7 +26,12 @@ pub(crate) enum Bug {
     Mended,
     /// Names are counted otherwise when they are folded.
     Folding,
+    /// It corrects another event.
+    Corrects,
 }
+
+/// A deposit of so many corrects an earlier event.
+pub(crate) const CORRECTS: u64 = 7_777;
 
 thread_local! {
     static BUG: Cell<Bug> = const { Cell::new(Bug::None) };
@@ -182,7 +187,12 @@ impl Aggregate for Account {
                 let at = if bug == Bug::Clock { CLOCK.get() } else { context.now() };
                 let answer = if bug == Bug::Reply { CLOCK.get() } else { self.cents + cents };
                 context.reply(answer);
-                Ok(Events::one(Deposited { cents: *cents, at, id: context.random() }))
+                let events = Events::one(Deposited { cents: *cents, at, id: context.random() });
+                Ok(match *cents {
+                    CORRECTS if bug == Bug::Corrects => events.invalidating(Sequence::new(2)),
+                    CORRECTS => events.invalidating(Sequence::new(1)),
+                    _ => events,
+                })
             }
             AccountCommand::Split(Split { names }) => {
                 let mut names = names.clone();

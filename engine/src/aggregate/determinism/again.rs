@@ -143,8 +143,8 @@ where
 
     fn show_command(&self, asked: &Recorded<'_>) -> String {
         let Recorded { log, of, item, .. } = asked;
-        let archived =
-            Archived { of: Some(*of), payload: item.command.to_vec(), further: Vec::new() };
+        let (payload, further) = (item.command.to_vec(), Vec::new());
+        let archived = Archived { of: Some(*of), payload, further, corrects: None };
         archived.show(&[], log.types())
     }
 
@@ -183,7 +183,7 @@ fn restored<T: Stored + std::fmt::Debug>(bytes: &[u8], space: &mut Space) -> Str
     }
 }
 
-/// The events, each with its further streams.
+/// The events, each with its further streams, and what it corrects.
 fn archive<A: Aggregate>(
     events: &Events<A::Event>,
     space: &mut Space,
@@ -192,7 +192,7 @@ fn archive<A: Aggregate>(
     let of = |at: usize| streams.iter().filter(move |(event, _)| *event == at);
     let archived = events.as_slice().iter().enumerate().map(|(at, event)| {
         let further = of(at).map(|(_, stream)| stream.clone()).collect();
-        Archived::of(event, further, space).map_err(|_| Skip::Unknown)
+        Archived::of(event, (further, events.corrected_by(at)), space).map_err(|_| Skip::Unknown)
     });
     archived.collect()
 }

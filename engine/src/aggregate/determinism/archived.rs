@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use factlog_codec::StreamKey;
 use factlog_codec::types::{
     Decode, Encode, EncodeError, EventType, Scratch, TypeKey, Upcasts, encode_growing, render,
 };
+use factlog_codec::{Sequence, StreamKey};
 
 use crate::log::{Entry, LogType};
 
@@ -21,6 +21,8 @@ pub(super) struct Archived {
     pub(super) payload: Vec<u8>,
     /// Further instances that it belongs to.
     pub(super) further: Vec<StreamKey>,
+    /// The earlier event that it corrects.
+    pub(super) corrects: Option<Sequence>,
 }
 
 /// Where events are archived.
@@ -57,16 +59,18 @@ impl Archived {
     /// An event that was decided.
     pub(super) fn of<E: Encode>(
         event: &E,
-        further: Vec<StreamKey>,
+        (further, corrects): (Vec<StreamKey>, Option<Sequence>),
         space: &mut Space,
     ) -> Result<Self, EncodeError> {
         let payload = space.archive(|out, scratch| event.encode(out, scratch))?.to_vec();
-        Ok(Self { of: Some(event.event_type().key()), payload, further })
+        Ok(Self { of: Some(event.event_type().key()), payload, further, corrects })
     }
 
     /// An event that stands in the log.
     pub(super) fn read(entry: &Entry<'_>, further: Vec<StreamKey>) -> Self {
-        Self { of: entry.type_key(), payload: entry.item.payload.to_vec(), further }
+        // The log was read, so they can be.
+        let corrects = entry.item.extensions.invalidates().unwrap_or_default();
+        Self { of: entry.type_key(), payload: entry.item.payload.to_vec(), further, corrects }
     }
 
     /// As it would be written today: itself, or what it becomes if it is of an earlier version.
@@ -83,7 +87,11 @@ impl Archived {
         bytes.copy_from_slice(&self.payload);
         let mut became = Vec::new();
         E::decode(of, bytes, &mut space.upcasts, &mut |event| became.push(event)).ok()??;
-        let archived = became.iter().map(|event| Self::of(event, self.further.clone(), space));
+        // An event is corrected once: of what this one becomes, the first does.
+        let archived = became.iter().enumerate().map(|(at, event)| {
+            let corrects = self.corrects.filter(|_| at == 0);
+            Self::of(event, (self.further.clone(), corrects), space)
+        });
         archived.collect::<Result<_, _>>().ok()
     }
 
@@ -108,6 +116,9 @@ impl Archived {
         }
         for stream in &self.further {
             let _ = write!(shown, ", also of {stream}");
+        }
+        if let Some(corrected) = self.corrects {
+            let _ = write!(shown, ", corrects event {corrected}");
         }
         shown
     }
