@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use factlog::testing::{Given, Laws};
+use factlog::testing::{Given, Laws, TestRandom};
 use factlog::{Aggregate, Context, Events, State, StoredState};
 
 #[factlog::event(name = "withdraw", version = 1)]
@@ -343,4 +344,254 @@ fn is_a_state_that_a_snapshot_loses_found() {
     });
     assert!(text.contains("`forgetful` is not deterministic, or not folded"), "{text}");
     assert!(text.contains("it was answered"), "{text}");
+}
+
+/// What is stored, without its last digit.
+#[derive(Debug, Clone, PartialEq)]
+struct Lossy(u64);
+
+impl factlog::Stored for Lossy {
+    fn store(
+        &self,
+        out: &mut [u8],
+        scratch: &mut factlog::Scratch,
+    ) -> Result<usize, factlog::EncodeError> {
+        (self.0 / 10 * 10).store(out, scratch)
+    }
+    fn restore(bytes: &[u8]) -> Result<Self, factlog::ViewError> {
+        u64::restore(bytes).map(Self)
+    }
+    fn fingerprint() -> u64 {
+        2
+    }
+}
+
+impl std::fmt::Display for Lossy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// It answers with what is lost where it is stored.
+#[derive(Default)]
+struct Answers;
+
+impl State for Answers {
+    const NAME: &'static str = "answers";
+    type Key = u64;
+    type Event = PurseEvent;
+
+    fn evolve(&mut self, _: PurseEventView<'_>) {}
+}
+
+impl Aggregate for Answers {
+    type Command = Spend;
+    type Reply = Lossy;
+    type Rejection = Lossy;
+
+    fn decide(
+        &self,
+        &Spend { units }: &Spend,
+        context: &mut Context<'_, Self>,
+    ) -> Result<Events<PurseEvent>, Lossy> {
+        if units > 100 {
+            return Err(Lossy(units));
+        }
+        context.reply(Lossy(units));
+        Ok(Events::one(Spent { units, at: 0 }))
+    }
+}
+
+#[test]
+fn is_an_answer_that_loses_something_where_it_is_stored_found() {
+    let when = |units| Given::<Answers>::instance(1_u64).when(Spend { units });
+    when(20).then([Spent { units: 20, at: 0 }]).reply(|reply| assert_eq!(reply, Some(&Lossy(20))));
+    when(110).rejected(|reason| assert_eq!(reason, &Lossy(110)));
+    for (units, answers) in [(25, ["Lossy(20)", "Lossy(25)"]), (115, ["Lossy(110)", "Lossy(115)"])]
+    {
+        let text = said(|| drop(when(units)));
+        assert!(text.contains("sent a second time"), "{text}");
+        assert!(answers.iter().all(|answer| text.contains(answer)), "{text}");
+    }
+}
+
+thread_local! {
+    static FOLDED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Folding counts in something that is not of this instance, in this thread.
+#[derive(Default)]
+struct Counts(u64);
+
+impl Flaw for Counts {
+    fn units(&self, units: u64, _: &HashMap<u64, u64>) -> u64 {
+        units + self.0 % 2
+    }
+    fn evolve(&mut self) {
+        self.0 = FOLDED.get();
+        FOLDED.set(self.0 + 1);
+    }
+}
+
+#[test]
+fn is_a_state_that_is_not_stored_and_folds_otherwise_found() {
+    let when = |units| Given::<Purse<Sound>>::instance(1_u64).when(Spend { units });
+    when(3).then([Spent { units: 3, at: 1_000_000_000 }]);
+    let text = said(|| drop(Given::<Purse<Counts>>::instance(1_u64).when(Spend { units: 3 })));
+    for part in ["another one when it is folded", r#"spent {"units":3"#, r#"spent {"units":4"#] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+/// When the last decision was, whoever made it.
+static DECIDED: AtomicU64 = AtomicU64::new(0);
+
+/// Events of long ago count otherwise.
+#[factlog::value]
+#[derive(Debug, Default)]
+struct Aging {
+    sum: u64,
+}
+
+impl State for Aging {
+    const NAME: &'static str = "aging";
+    type Key = u64;
+    type Event = PurseEvent;
+    const STORED: Option<StoredState<Self>> = StoredState::new(1);
+
+    fn evolve(&mut self, event: PurseEventView<'_>) {
+        let PurseEventView::Spent(spent) = event;
+        let old = spent.at() + 30_000_000_000 < DECIDED.load(Ordering::Relaxed);
+        self.sum += if old { 1 } else { spent.units() };
+    }
+}
+
+impl Aggregate for Aging {
+    type Command = Spend;
+    type Reply = u64;
+    type Rejection = String;
+
+    fn decide(
+        &self,
+        &Spend { units }: &Spend,
+        context: &mut Context<'_, Self>,
+    ) -> Result<Events<PurseEvent>, String> {
+        DECIDED.store(context.now(), Ordering::Relaxed);
+        context.reply(self.sum);
+        Ok(Events::one(Spent { units, at: context.now() }))
+    }
+}
+
+/// It is seen only if the whole log is folded again, also after a snapshot was taken.
+#[test]
+fn is_the_whole_log_folded_again_though_there_are_snapshots() {
+    let laws = || Laws::<Aging>::new(|random| (0_u64, Spend { units: 2 + random.below(9) }));
+    let text = said(|| laws().check());
+    assert!(text.contains("`aging` is not deterministic, or not folded"), "{text}");
+    assert!(text.contains("it was answered"), "{text}");
+}
+
+#[test]
+fn is_it_said_that_no_snapshot_can_be_taken() {
+    let laws = || {
+        let laws = Laws::<Account>::new(|random| ("ada", Withdraw { units: random.below(2) }));
+        laws.with::<Purse<Sound>>()
+    };
+    let text = said(|| laws().check());
+    assert!(text.starts_with("`purse` is not stored") && text.contains("`account`"), "{text}");
+    laws().without_snapshots().check();
+    // Where the state itself is not stored there are none anyway.
+    let make = |random: &mut TestRandom| (random.below(3), Spend { units: random.below(9) });
+    Laws::<Purse<Sound>>::new(make).with::<Answers>().check();
+}
+
+/// What an event belongs to, or what it corrects, depends on what it was asked before.
+#[derive(Default)]
+struct Beside<const CORRECTS: bool> {
+    events: u64,
+    asked: AtomicU64,
+}
+
+impl<const CORRECTS: bool> State for Beside<CORRECTS> {
+    const NAME: &'static str = "beside";
+    type Key = u64;
+    type Event = PurseEvent;
+
+    fn evolve(&mut self, _: PurseEventView<'_>) {
+        self.events += 1;
+    }
+}
+
+impl<const CORRECTS: bool> Aggregate for Beside<CORRECTS> {
+    type Command = Spend;
+    type Reply = u64;
+    type Rejection = String;
+
+    fn decide(
+        &self,
+        &Spend { units }: &Spend,
+        _: &mut Context<'_, Self>,
+    ) -> Result<Events<PurseEvent>, String> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        let event = Events::one(Spent { units, at: 0 });
+        Ok(match CORRECTS {
+            false => event.also_of::<Self>(10 + asked / 10),
+            // Once, one of the first two.
+            true if self.events == 20 => {
+                event.invalidating(factlog::Sequence::new(if asked < 15 { 1 } else { 2 }))
+            }
+            true => event,
+        })
+    }
+}
+
+#[test]
+fn are_further_instances_and_corrections_compared() {
+    fn found<const CORRECTS: bool>() -> String {
+        said(|| Laws::<Beside<CORRECTS>>::new(|_| (0_u64, Spend { units: 1 })).check())
+    }
+    let text = found::<false>();
+    assert!(text.contains("also of beside/10") && text.contains("also of beside/11"), "{text}");
+    let text = found::<true>();
+    assert!(text.contains("corrects event 1") && text.contains("corrects event 2"), "{text}");
+}
+
+/// When it was spent, it says itself.
+#[factlog::value]
+#[derive(Debug, Default)]
+struct Stamped {
+    last: u64,
+}
+
+impl State for Stamped {
+    const NAME: &'static str = "stamped";
+    type Key = u64;
+    type Event = PurseEvent;
+    const STORED: Option<StoredState<Self>> = StoredState::new(1);
+
+    fn evolve(&mut self, event: PurseEventView<'_>) {
+        let PurseEventView::Spent(spent) = event;
+        self.last = spent.at();
+    }
+}
+
+impl Aggregate for Stamped {
+    type Command = Spend;
+    type Reply = u64;
+    type Rejection = String;
+
+    fn decide(
+        &self,
+        &Spend { units }: &Spend,
+        context: &mut Context<'_, Self>,
+    ) -> Result<Events<PurseEvent>, String> {
+        context.reply(self.last);
+        Ok(Events::one(Spent { units, at: context.now() }))
+    }
+}
+
+/// A snapshot, and a start, are written too, and take no time from commands.
+#[test]
+fn does_what_keeps_the_time_of_its_context_keep_the_laws() {
+    Laws::<Stamped>::new(|random| (random.below(3), Spend { units: 1 })).check();
 }

@@ -6,8 +6,9 @@ use factlog_codec::{Sequence, StreamKey};
 use super::super::batch::Verdict;
 use super::super::decide::Aggregate;
 use super::super::local::{LocalCommand, LocalEngine};
-use super::super::receipt::CommandError;
+use super::super::receipt::{Accepted, CommandError};
 use super::place::{Add, Place, Still, opened};
+use super::same::Told;
 use super::show::{Archived, difference};
 use crate::image::{InstanceKey, IntoKey, State};
 use crate::log::{Expected, Log, Meta, Start};
@@ -112,8 +113,9 @@ impl<A: Aggregate> Given<A> {
     }
 
     /// This command comes. It is sent twice, with one idempotency key: the second time it must be
-    /// answered the same, and lead to nothing. Then the log is opened again: the state must be as it
-    /// was (where it is stored, byte for byte).
+    /// answered the same, and lead to nothing. Then the log is opened again, and the state must be as it
+    /// was: byte for byte where it is stored; where it is not, the same command would have to come to the
+    /// same now, and lead to the same events (nothing of that is written).
     ///
     /// # Panics
     ///
@@ -131,15 +133,18 @@ impl<A: Aggregate> Given<A> {
         let events = events_between::<A>(engine.log(), before, after);
         let again = engine.call_ref(&command);
         if engine.log().visible().0 != after || !is_duplicate::<A>(&verdict, &again) {
-            panic!("sent a second time with its key, the command was answered {again:?}");
+            panic!(
+                "sent a second time with its key, the command was answered {again:?}, not {verdict:?}"
+            );
         }
-        let live = stored::<A>(&mut engine, &self.key);
+        let told = (self.time, self.seed);
+        let live = Told::of::<A>(&mut engine, &command, told);
         drop(engine);
         let mut engine = self.open();
-        if stored::<A>(&mut engine, &self.key) != live {
+        if let Some(difference) = live.difference(&Told::of::<A>(&mut engine, &command, told)) {
             panic!(
                 "the state is another one when it is folded from the log: `evolve` or `decide` \
-                 depends on something else than event and state"
+                 depends on something else than event and state{difference}"
             );
         }
         Then { verdict, events, engine, key: self.key, _place: self.place }
@@ -147,7 +152,7 @@ impl<A: Aggregate> Given<A> {
 }
 
 /// A key that is one already.
-struct Same<K>(K);
+pub(super) struct Same<K>(pub(super) K);
 
 impl<K> IntoKey<K> for Same<K> {
     fn into_key(self) -> K {
@@ -155,22 +160,18 @@ impl<K> IntoKey<K> for Same<K> {
     }
 }
 
-/// The archive of a state, if it is stored.
-fn stored<A: Aggregate>(engine: &mut LocalEngine, key: &A::Key) -> Option<Vec<u8>> {
-    let stored = A::STORED?;
-    let look = |state: &A| {
-        let (mut space, mut scratch) = (Vec::new(), factlog_codec::types::Scratch::new());
-        stored.store(state, &mut space, &mut scratch).map(<[u8]>::to_vec)
-    };
-    engine.look::<A, _>(Same(key.clone()), look).ok().flatten()
-}
-
+/// Whether it was answered the same as the first time, and said to be so.
 fn is_duplicate<A: Aggregate>(first: &Verdict<A>, again: &Verdict<A>) -> bool {
     match (first, again) {
-        (Ok(first), Ok(again)) => again.duplicate && first.first == again.first,
-        (Err(CommandError::Rejected { .. }), Err(CommandError::Rejected { duplicate, .. })) => {
-            *duplicate
+        (Ok(first), Ok(again)) => {
+            let receipt = |of: &Accepted<_>| (of.first, of.events, of.version);
+            let reply = |of: &Accepted<_>| format!("{:?}", of.reply);
+            again.duplicate && receipt(first) == receipt(again) && reply(first) == reply(again)
         }
+        (
+            Err(CommandError::Rejected { reason: first, .. }),
+            Err(CommandError::Rejected { reason: again, duplicate }),
+        ) => *duplicate && format!("{first:?}") == format!("{again:?}"),
         (Err(CommandError::Failed(_)), Err(CommandError::Failed(_)))
         | (Err(CommandError::Suspended(_)), Err(CommandError::Suspended(_))) => true,
         _ => false,
@@ -195,10 +196,17 @@ pub(super) fn events_between<A: Aggregate>(
             let key = event.event_type().map(crate::log::LogType::key);
             let of = types.iter().find(|one: &&&EventType| Some(one.key()) == key);
             let name = event.event_type().map_or("?", |of| of.name());
-            found.push(match of {
+            let event_read = match of {
                 Some(of) => Archived::read(of, event.payload()),
                 None => Archived::unknown(name, event.payload()),
-            });
+            };
+            let beside = event.further_streams().and_then(|all| Ok((all, event.invalidates()?)));
+            let (further, corrects) = match beside {
+                Ok(beside) => beside,
+                Err(error) => panic!("the log of the test cannot be read: {error}"),
+            };
+            let further = further.into_iter().map(|(stream, _)| stream.clone()).collect();
+            found.push(event_read.beside(further, corrects));
         }
     }
     found
@@ -232,7 +240,7 @@ impl<A: Aggregate> Then<A> {
         }
         let expected: Vec<_> =
             events.into_iter().map(|event| Archived::of(&event.into())).collect();
-        if let Some(difference) = difference(&expected, &self.events) {
+        if let Some(difference) = difference(&expected, &self.events, false) {
             panic!("{difference}");
         }
         self
@@ -259,11 +267,11 @@ impl<A: Aggregate> Then<A> {
             Err(CommandError::Rejected { reason, .. }) => check(reason),
             Err(error) => panic!("the command was not refused, but: {error}"),
             Ok(_) => {
-                let found = difference(&[], &self.events).unwrap_or_default();
+                let found = difference(&[], &self.events, false).unwrap_or_default();
                 panic!("the command was accepted, not refused\n{found}");
             }
         }
-        if let Some(difference) = difference(&[], &self.events) {
+        if let Some(difference) = difference(&[], &self.events, false) {
             panic!("a refused command has left events\n{difference}");
         }
         self

@@ -59,6 +59,7 @@
 //! - `given`: the sentences
 //! - `golden`: states that events lead to, pinned
 //! - `laws`: random commands against two engines, of which one is opened anew again and again
+//! - `same`: a state that was folded live, and from the log
 //! - `show`: events, side by side
 //! - `place`: a log of a test's own, and its clock
 
@@ -66,6 +67,7 @@ mod given;
 mod golden;
 mod laws;
 mod place;
+mod same;
 mod show;
 
 pub use given::{Given, Then};

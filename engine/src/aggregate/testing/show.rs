@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use factlog_codec::types::{Encode, EventType, Scratch, TypeKey, encode_growing, render};
+use factlog_codec::{Sequence, StreamKey};
 
 /// Most bytes of an expected event.
 const MOST: usize = 16 << 20;
@@ -14,6 +15,10 @@ const SHOWN: usize = 400;
 pub(super) struct Archived {
     pub(super) of: Option<TypeKey>,
     pub(super) payload: Vec<u8>,
+    /// Further instances that it belongs to.
+    further: Vec<StreamKey>,
+    /// The earlier event that it corrects.
+    corrects: Option<Sequence>,
     /// For people.
     shown: String,
 }
@@ -41,19 +46,45 @@ impl Archived {
         if !matches!(rendered, Some(Ok(()))) {
             let _ = write!(shown, "({} bytes)", payload.len());
         }
-        Self { of: Some(of.key()), payload: payload.to_vec(), shown }
+        let of = Some(of.key());
+        Self { of, payload: payload.to_vec(), further: Vec::new(), corrects: None, shown }
     }
 
     /// One of a type that nobody knows.
     pub(super) fn unknown(name: &str, payload: &[u8]) -> Self {
-        Self { of: None, payload: payload.to_vec(), shown: format!("{name}, an unknown type") }
+        let (further, shown) = (Vec::new(), format!("{name}, an unknown type"));
+        Self { of: None, payload: payload.to_vec(), further, corrects: None, shown }
+    }
+
+    /// With the further instances that it belongs to, and the event that it corrects.
+    pub(super) fn beside(mut self, further: Vec<StreamKey>, corrects: Option<Sequence>) -> Self {
+        (self.further, self.corrects) = (further, corrects);
+        self
+    }
+
+    fn show(&self, whole: bool) -> String {
+        let mut text = self.shown.clone();
+        if whole {
+            for stream in &self.further {
+                let _ = write!(text, ", also of {stream}");
+            }
+            if let Some(corrected) = self.corrects {
+                let _ = write!(text, ", corrects event {corrected}");
+            }
+        }
+        text
     }
 }
 
-/// What differs between two lists of events, for people; `None` if nothing does.
-pub(super) fn difference(expected: &[Archived], found: &[Archived]) -> Option<String> {
-    let same =
-        |one: &Archived, other: &Archived| one.of == other.of && one.payload == other.payload;
+/// What differs between two lists of events, for people; `None` if nothing does. `whole` means: also to
+/// which further instances they belong, and what they correct.
+pub(super) fn difference(expected: &[Archived], found: &[Archived], whole: bool) -> Option<String> {
+    let beside = |one: &Archived, other: &Archived| {
+        one.further == other.further && one.corrects == other.corrects
+    };
+    let same = |one: &Archived, other: &Archived| {
+        one.of == other.of && one.payload == other.payload && (!whole || beside(one, other))
+    };
     let first = (0..expected.len().max(found.len())).find(|at| {
         match (expected.get(*at), found.get(*at)) {
             (Some(one), Some(other)) => !same(one, other),
@@ -68,7 +99,7 @@ pub(super) fn difference(expected: &[Archived], found: &[Archived]) -> Option<St
         }
         for (at, event) in list.iter().enumerate() {
             let mark = if at == first { "->" } else { "  " };
-            let _ = write!(text, "\n {mark} {}. {}", at + 1, event.shown);
+            let _ = write!(text, "\n {mark} {}. {}", at + 1, event.show(whole));
         }
     }
     Some(text)
