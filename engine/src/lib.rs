@@ -42,6 +42,10 @@
 #[doc = include_str!("../../README.md")]
 struct ReadmeExamples;
 
+// What events of tests are derived with names it so.
+#[cfg(test)]
+extern crate self as factlog;
+
 mod aggregate;
 pub mod guide;
 mod image;

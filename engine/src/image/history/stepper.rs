@@ -151,6 +151,8 @@ impl Stepper<'_> {
             _ => HistoryError::BeforeOldest(log.oldest()),
         })?;
         self.cursor = None;
+        // What was folded forwards may have become visible before the heads of its streams.
+        self.history.resolve(Moment::Sequence(last))?;
         let before = last.before();
         for (stream, _) in &step.streams {
             self.take_back(stream, before)?;

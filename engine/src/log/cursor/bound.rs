@@ -134,3 +134,64 @@ impl Log {
 fn is_settled(shared: &Shared, stream: StreamNumber, link: Link) -> bool {
     stream == StreamNumber::NONE || shared.streams.head(stream).0 >= link.version
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Expected, History, Meta, Moment, Options, State, StreamKey};
+
+    #[crate::event(name = "ticked", version = 1)]
+    struct Ticked {}
+
+    #[crate::vocabulary]
+    enum TickEvent {
+        Ticked(Ticked),
+    }
+
+    #[derive(Default)]
+    struct Ticks(u64);
+
+    impl State for Ticks {
+        const NAME: &'static str = "ticks";
+        type Key = u64;
+        type Event = TickEvent;
+
+        fn evolve(&mut self, _: TickEventView<'_>) {
+            self.0 += 1;
+        }
+    }
+
+    /// A frame is visible, and the heads of its streams are not yet what they will be in a moment.
+    #[test]
+    fn does_a_step_back_wait_for_the_heads_of_streams() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer =
+            Options::new().segment_size(4 << 20).open(directory.path()).expect("opens");
+        let stream = StreamKey::new("ticks", 1_u64).expect("a key");
+        let meta = || Meta::new().stream(&stream, Expected::Any);
+        writer.append_with(&Ticked {}, meta()).expect("appended");
+        let log = writer.log();
+        let number = log.stream_number(&stream).expect("it has begun");
+        let head = || log.shared().streams.head(number);
+        let mut history = History::of(&log).state::<Ticks>().open();
+        let mut stepper = history.stepper(Moment::Now).expect("a stepper");
+        let before = head();
+        let mut transaction = writer.begin().expect("begun");
+        transaction.append_with(&Ticked {}, meta()).expect("appended");
+        transaction.append_with(&Ticked {}, meta()).expect("appended");
+        transaction.commit().expect("committed");
+        let after = head();
+        log.shared().streams.set_head(number, before.0, before.1);
+        assert!(stepper.forwards().expect("readable").is_some());
+        assert!(stepper.forwards().expect("readable").is_some());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                log.shared().streams.set_head(number, after.0, after.1);
+            });
+            assert!(stepper.backwards().expect("readable").is_some());
+        });
+        let ticks = stepper.image().with::<Ticks, _>(1_u64, |ticks| ticks.0).expect("a state");
+        assert_eq!((stepper.at().get(), ticks), (2, 2));
+    }
+}
