@@ -3,6 +3,7 @@
 //! The oracle folds from zero, by code of its own.
 
 mod changes;
+mod cut;
 mod damage;
 mod long;
 mod points;

@@ -6,7 +6,7 @@ use factlog_codec::types::UpcastError;
 use factlog_codec::{Sequence, StreamKeyError};
 
 use crate::image::patch::DiffError;
-use crate::image::suspension::Suspension;
+use crate::image::suspension::{Suspension, SuspensionCause};
 use crate::log::ReadError;
 
 /// Why a question about the past is not answered.
@@ -69,6 +69,17 @@ impl std::error::Error for HistoryError {
             Self::Read(error) => Some(error),
             Self::Diff(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl HistoryError {
+    /// Whether what would be needed was dropped: a snapshot may have it.
+    pub(super) fn is_dropped(&self) -> bool {
+        match self {
+            Self::BeforeOldest(_) | Self::Read(ReadError::BehindFloor(_)) => true,
+            Self::Suspended(why) => why.cause == SuspensionCause::HistoryDropped,
+            _ => false,
         }
     }
 }

@@ -101,6 +101,23 @@ impl History {
     ) -> Result<Made, HistoryError> {
         let stream = StreamKey::new(kind.name, key.clone()).map_err(HistoryError::Key)?;
         self.counts.questions += 1;
+        match self.fold_once(kind, &stream, bound, into) {
+            // A snapshot that was taken since may have it.
+            Err(error) if error.is_dropped() && self.shelf.find_newer(&self.log) => {
+                self.fold_once(kind, &stream, bound, into)
+            }
+            done => done,
+        }
+    }
+
+    fn fold_once(
+        &mut self,
+        kind: Kind,
+        stream: &StreamKey,
+        bound: Bound,
+        into: &mut impl Into,
+    ) -> Result<Made, HistoryError> {
+        let key = stream.key();
         self.trails.maps.forget_dropped(&self.log);
         let mut made = self.begin_one(kind, key, bound, into);
         if made.snapshot.is_none() {
@@ -111,7 +128,7 @@ impl History {
             }
         }
         let looked_for = self.counts.looked_for;
-        let folded = self.fold_tail(&stream, bound, &mut made, into);
+        let folded = self.fold_tail(stream, bound, &mut made, into);
         self.counts.warm += u64::from(self.counts.looked_for == looked_for);
         self.counts.folded += made.folded;
         match folded {

@@ -58,6 +58,18 @@ impl Shelf {
         self.passed_over.clear();
     }
 
+    /// Looks at the directory where what is needed was dropped meanwhile; whether there are snapshots
+    /// that were not known.
+    pub(super) fn find_newer(&mut self, log: &Log) -> bool {
+        let Ok(found) = log.snapshots() else { return false };
+        let known = |one: &Sequence| self.slots.iter().any(|(known, _)| known == one);
+        if found.iter().all(known) {
+            return false;
+        }
+        self.refresh(log, true);
+        true
+    }
+
     /// Those that were passed over since the directory was looked at.
     pub(super) fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over

@@ -17,7 +17,7 @@ use crate::image::patch::{DiffError, InstanceDiff, differences};
 use crate::image::snapshot::{Base, PassedOverReason, Snapshot};
 use crate::image::state::{IntoKey, State};
 use crate::image::suspension::Suspension;
-use crate::log::{Log, SeekError, Start};
+use crate::log::{Bound, Log, ReadError, SeekError, Start};
 use crate::sync::Arc;
 
 /// All instances as they were at a moment.
@@ -53,8 +53,23 @@ impl History {
         let resolved = self.resolve(moment.into())?;
         let until = self.last_within(resolved.bound)?;
         let as_of = AsOf { sequence: until, open_ended: resolved.open_ended };
+        if let Some(image) = self.through_a_snapshot(as_of)? {
+            return Ok(image);
+        }
+        // Where the log is cut, one that was taken since may help.
+        if self.log.oldest() > Sequence::FIRST
+            && self.shelf.find_newer(&self.log)
+            && let Some(image) = self.through_a_snapshot(as_of)?
+        {
+            return Ok(image);
+        }
+        self.fold_from(None, as_of)
+    }
+
+    /// The image from the nearest snapshot that can be used.
+    fn through_a_snapshot(&mut self, as_of: AsOf) -> Result<Option<PastImage>, HistoryError> {
         let mut from = 0;
-        let bound = crate::log::Bound::Sequence(until);
+        let bound = Bound::Sequence(as_of.sequence);
         while self.kinds.iter().all(|kind| kind.fingerprint.is_some())
             && let Some((at, snapshot)) = self.shelf.within(&self.log, bound, from)
         {
@@ -66,10 +81,10 @@ impl History {
                 Err(HistoryError::BeforeOldest(_)) => {
                     self.shelf.shut(at, PassedOverReason::Behind);
                 }
-                done => return done,
+                done => return done.map(Some),
             }
         }
-        self.fold_from(None, as_of)
+        Ok(None)
     }
 
     /// Whether a snapshot has all kinds, whole.
@@ -126,9 +141,9 @@ pub(super) fn fold_until(
     })?;
     let mut folded = 0;
     loop {
-        let mut batch = cursor.poll()?;
+        let mut batch = cursor.poll().map_err(dropped)?;
         let mut any = false;
-        while let Some(entry) = batch.next_entry()? {
+        while let Some(entry) = batch.next_entry().map_err(dropped)? {
             any = true;
             if entry.sequence > last {
                 images.next = images.next.max(last.after(1));
@@ -144,6 +159,14 @@ pub(super) fn fold_until(
             images.next = images.next.max(last.after(1));
             return Ok(folded);
         }
+    }
+}
+
+/// What is dropped while it is read is no other than what was dropped before.
+fn dropped(error: ReadError) -> HistoryError {
+    match error {
+        ReadError::BehindFloor(oldest) => HistoryError::BeforeOldest(oldest),
+        error => HistoryError::Read(error),
     }
 }
 

@@ -85,6 +85,9 @@ impl History {
         let key = key.into_key().to_key();
         let kind = self.kind::<S>()?;
         self.resolve(Moment::Now)?;
+        if self.log.oldest() > Sequence::FIRST {
+            self.shelf.find_newer(&self.log);
+        }
         let mut snapshots: Vec<Arc<Snapshot>> = Vec::new();
         let mut from = 0;
         let whole = Bound::Sequence(self.settled.last);
@@ -102,6 +105,11 @@ impl History {
             let middle = low + (high - low) / 2;
             let Some(at) = snapshots.get(middle).map(|snapshot| snapshot.sequence()) else { break };
             let past: Past<S> = match self.state_by::<S>(&key, Moment::Sequence(at)) {
+                // It is of no use, and the log no longer says what was then; a later one may.
+                Err(error) if error.is_dropped() => {
+                    low = middle + 1;
+                    continue;
+                }
                 // What came before may have made it true.
                 Err(HistoryError::Suspended(_)) => {
                     high = middle;
