@@ -107,8 +107,8 @@ fn is_there_a_typed_error_where_there_is_no_log() {
     // A directory that cannot be one.
     let file = directory.path().join("a file");
     fs::write(&file, b"").expect("written");
-    assert!(matches!(small().open(&file), Err(OpenError::Io(_))));
-    assert!(matches!(small().open_read_only(&file), Err(OpenError::Io(_))));
+    assert!(matches!(small().open(&file), Err(OpenError::NotADirectory(_))));
+    assert!(matches!(small().open_read_only(&file), Err(OpenError::NotADirectory(_))));
 }
 
 #[test]
@@ -221,4 +221,31 @@ fn is_an_end_in_motion_not_taken_for_a_torn_one() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+#[test]
+fn is_a_file_in_place_of_a_log_said_to_be_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log");
+    fs::write(&path, b"something").expect("written");
+    let errors = [
+        small().open(&path).map(drop),
+        small().open_read_only(&path).map(drop),
+        small().verify(&path).map(drop),
+        small().open_follower(&path).map(drop),
+    ];
+    for opened in errors {
+        let Err(error) = opened else { panic!("it is a file") };
+        assert!(matches!(&error, OpenError::NotADirectory(named) if *named == path), "{error}");
+        assert!(error.to_string().contains("is a file, and a log is a directory"), "{error}");
+    }
+    assert_eq!(fs::read(&path).expect("readable"), b"something");
+}
+
+#[test]
+fn is_one_segment_not_spoken_of_as_several() {
+    let directory = tempfile::tempdir().expect("a directory");
+    small().open(directory.path()).expect("a log").close().expect("closed");
+    let said = small().open_read_only(directory.path()).expect("a log").recovery().to_string();
+    assert!(said.contains(": 1 segment, of which 1 was read ("), "{said}");
 }

@@ -53,6 +53,8 @@ pub enum OpenError {
     Locked(PathBuf),
     /// There is no log in this directory.
     NoLog(PathBuf),
+    /// A file stands there; a log is a directory.
+    NotADirectory(PathBuf),
     /// The log cannot be written by stores into mappings on this file system.
     CopyOnWrite {
         /// The directory.
@@ -106,6 +108,12 @@ impl fmt::Display for OpenError {
             Self::NoLog(path) => write!(
                 f,
                 "there is no log in {}: check the path, or open it for writing to make one",
+                path.display()
+            ),
+            Self::NotADirectory(path) => write!(
+                f,
+                "{} is a file, and a log is a directory: name the directory that it is in, or is to \
+                 be in",
                 path.display()
             ),
             Self::CopyOnWrite { path, file_system } => write!(

@@ -114,6 +114,7 @@ pub use named::{AttachError, NamedCursor, SaveError};
 pub use options::Options;
 pub use recovery::Recovery;
 pub use registry::{NamedPlace, NotWriter};
+pub(crate) use report::counted;
 pub use report::{
     Cut, Damage, DamageReason, RecoveryOutcome, RecoveryProgress, RecoveryReport, Retained,
 };

@@ -19,7 +19,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotWriter {
-    /// The log was opened for reading only.
+    /// Nobody writes the log here: it was opened for reading only, or follows another one.
     ReadOnly,
     /// The writer is gone, and with it the lock: somebody else may have it by now.
     Closed,
@@ -32,8 +32,8 @@ impl fmt::Display for NotWriter {
         match self {
             Self::ReadOnly => write!(
                 f,
-                "the log was opened for reading only: named cursors are changed by the process \
-                 that has it open for writing"
+                "the log is not open for writing here, but for reading only or to follow another one: \
+                 named cursors are changed by the process that has it open for writing"
             ),
             Self::Closed => write!(
                 f,

@@ -160,6 +160,11 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
+/// So many of something.
+pub(crate) fn counted(number: u64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}
+
 impl fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
@@ -172,11 +177,11 @@ impl fmt::Display for RecoveryReport {
         }
         write!(
             f,
-            ": {} segments, of which {} were read ({} frames, {} bytes), the next sequence is {}, \
-             the end is {}; it took {:.1?}",
-            self.segments,
-            self.walked,
-            self.frames,
+            ": {}, of which {} read ({}, {} bytes), the next sequence is {}, the end is {}; it took \
+             {:.1?}",
+            counted(self.segments.into(), "segment"),
+            if self.walked == 1 { "1 was".into() } else { format!("{} were", self.walked) },
+            counted(self.frames, "frame"),
             self.bytes,
             self.next_sequence,
             self.end,
@@ -191,11 +196,9 @@ impl fmt::Display for RecoveryReport {
         if let Some(cut) = &self.cut {
             write!(f, "; cut at {}: {}", cut.place, cut.stop.reason)?;
             if cut.frames > 0 || !cut.segments.is_empty() {
-                let (frames, segments) = (cut.frames, cut.segments.len());
-                write!(
-                    f,
-                    " ({frames} frames and {segments} segments behind it were never durable)"
-                )?;
+                let frames = counted(cut.frames.into(), "frame");
+                let segments = counted(cut.segments.len() as u64, "segment");
+                write!(f, " ({frames} and {segments} behind it were never durable)")?;
             }
         }
         for path in &self.quarantined {

@@ -1,7 +1,8 @@
 //! A lock on schemas: the types that were released, in a file that is committed.
 //!
 //! What stands in logs is read by the programs of tomorrow. Whoever changes an event without giving
-//! it a new version finds out when a log is opened; this finds out in `cargo test`.
+//! it a new version finds out when a log is opened (by an engine, or with `Options::vocabulary`), or
+//! when the event is first appended or read; this finds out in `cargo test`.
 
 use std::collections::BTreeMap;
 use std::fmt;

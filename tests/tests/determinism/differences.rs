@@ -140,3 +140,29 @@ fn is_a_correction_of_another_event_found() {
     let said = report.to_string();
     assert!(said.contains("corrects event 1") && said.contains("corrects event 2"), "{said}");
 }
+
+#[test]
+fn is_one_command_not_spoken_of_as_several() {
+    quietly();
+    let said = |commands: Vec<_>, bug| {
+        let directory = scratch();
+        with(Bug::None, || one_by_one(directory.path(), commands));
+        with(bug, || check(directory.path())).to_string()
+    };
+    let one = || vec![(1, Deposit { cents: 20 }.into())];
+    assert_eq!(said(one(), Bug::None), "the one command came out as it had, 1 event");
+    assert!(said(one(), Bug::Clock).starts_with("1 of 1 command came out otherwise\n"));
+    let two = vec![(1, Deposit { cents: 20 }.into()), (1, Deposit { cents: 20 }.into())];
+    assert_eq!(said(two, Bug::None), "all 2 commands came out as they had, 2 events");
+    // Without a record one cannot be decided again.
+    let directory = scratch();
+    let engine = Engine::open(directory.path()).options(options()).aggregate::<Account>();
+    let mut engine = engine.start_local().expect("an engine");
+    let command = LocalCommand::<Account>::new(1_u64, Deposit { cents: 20 });
+    let accepted = |verdict: Result<_, _>| assert!(verdict.is_ok());
+    engine.call_all::<Account>([command.idempotency_key("one")], accepted);
+    drop(engine);
+    let said = check(directory.path()).to_string();
+    assert!(said.contains("of 1 command in the log none could be decided again"), "{said}");
+    assert!(said.ends_with("; 1 was not recorded as a whole"), "{said}");
+}

@@ -4,6 +4,8 @@ use std::fmt;
 
 use factlog_codec::{Place, Sequence, StreamKey};
 
+use crate::log::counted;
+
 /// What came of checking decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -149,37 +151,48 @@ pub enum RecordedOutcome {
 
 impl fmt::Display for DeterminismReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commands, checked, events, unchecked, .. } = self;
+        let Self { checked, unchecked, .. } = self;
+        let commands = counted(self.commands, "command");
+        let events = counted(self.events, "event");
         match self.outcome() {
             DeterminismOutcome::NothingToCheck => write!(
                 f,
-                "nothing could be checked: of {commands} commands in the log none could be decided \
-                 again"
+                "nothing could be checked: of {commands} in the log none could be decided again"
             )?,
-            DeterminismOutcome::Same => {
-                write!(f, "all {commands} commands came out as they had, {events} events")?;
+            DeterminismOutcome::Same if self.commands == 1 => {
+                write!(f, "the one command came out as it had, {events}")?;
             }
-            DeterminismOutcome::SameAsFarAsChecked => write!(
-                f,
-                "{checked} of {commands} commands were decided again, and came out as they had, \
-                 {events} events"
-            )?,
+            DeterminismOutcome::Same => {
+                write!(f, "all {commands} came out as they had, {events}")?;
+            }
+            DeterminismOutcome::SameAsFarAsChecked => {
+                let (were, they) = if *checked == 1 { ("was", "it") } else { ("were", "they") };
+                write!(
+                    f,
+                    "{checked} of {commands} {were} decided again, and came out as {they} had, {events}"
+                )?;
+            }
             DeterminismOutcome::Differs => {
-                write!(f, "{} of {checked} commands came out otherwise", self.differing)?;
+                let checked = counted(*checked, "command");
+                write!(f, "{} of {checked} came out otherwise", self.differing)?;
             }
         }
         let not = [
-            (unchecked.not_recorded, "were not recorded as a whole"),
-            (unchecked.prepared, "were decided elsewhere"),
-            (unchecked.other_aggregates, "were for aggregates that were not given"),
-            (unchecked.suspended, "need instances that cannot be folded"),
-            (unchecked.unknown, "are of types that the program does not know or cannot read"),
-            (unchecked.not_held, "look at state that was not given"),
-            (unchecked.folded_elsewhere, "failed in other instances"),
-            (unchecked.contradictory, "contradict the log"),
+            (unchecked.not_recorded, ["was", "were"], "not recorded as a whole"),
+            (unchecked.prepared, ["was", "were"], "decided elsewhere"),
+            (unchecked.other_aggregates, ["was", "were"], "for aggregates that were not given"),
+            (unchecked.suspended, ["needs", "need"], "instances that cannot be folded"),
+            (
+                unchecked.unknown,
+                ["is", "are"],
+                "of types that the program does not know or cannot read",
+            ),
+            (unchecked.not_held, ["looks", "look"], "at state that was not given"),
+            (unchecked.folded_elsewhere, ["failed"; 2], "in other instances"),
+            (unchecked.contradictory, ["contradicts", "contradict"], "the log"),
         ];
-        for (number, why) in not.into_iter().filter(|(number, _)| *number > 0) {
-            write!(f, "; {number} {why}")?;
+        for (number, [one, several], why) in not.into_iter().filter(|(number, ..)| *number > 0) {
+            write!(f, "; {number} {} {why}", if number == 1 { one } else { several })?;
         }
         for name in &self.not_held {
             write!(f, "; add `{name}` with `state` or `aggregate`")?;

@@ -24,7 +24,7 @@ use crate::log::map::is_coherent;
 use crate::log::named::history_of;
 use crate::log::open::{
     Ground, check_drift, check_file_system, clear_away, damage_of, gather_with, make_shared,
-    read_begin, read_names, remove_below, report_of,
+    read_begin, read_names, refuse_file, remove_below, report_of,
 };
 use crate::log::options::Options;
 use crate::log::recovery::{Depth, Found, Verdict, decide};
@@ -66,6 +66,7 @@ pub(super) fn open(
     options.way = Some(WriteWay::Staged);
     let settings =
         Settings { observer: options.observer.clone(), mapped_segments: options.mapped_segments };
+    refuse_file(root)?;
     let directory = Directory::new(root, DiskIo::new(options.observer.take()));
     let ground = Ground { written_first: false, ..check_file_system(root, &options)? };
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));

@@ -56,12 +56,16 @@ impl fmt::Display for ForkError {
                 path.display()
             ),
             Self::NothingDurable => {
-                write!(f, "nothing in the log is durable yet: sync it before it is forked")
+                write!(
+                    f,
+                    "nothing in the log is durable yet: call `Writer::sync` before it is forked, or \
+                     wait with `Log::wait_durable`"
+                )
             }
             Self::Beyond(last) => write!(
                 f,
                 "the last event that can be taken is {last}: what comes after it is not there, or \
-                 not durable; sync the log first"
+                 not durable; call `Writer::sync`, or wait with `Log::wait_durable`"
             ),
             Self::BeforeOldest(oldest) => {
                 write!(f, "retention has dropped that event: the oldest is {oldest}")

@@ -82,6 +82,14 @@ impl Options {
     }
 }
 
+/// A file that stands where a log is to be says more than that something in it is not found.
+pub(in crate::log) fn refuse_file(root: &Path) -> Result<(), OpenError> {
+    match root.metadata() {
+        Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory(root.to_path_buf())),
+        _ => Ok(()),
+    }
+}
+
 pub(in crate::log) fn make_shared(
     directory: Directory,
     keeper: Keeper,

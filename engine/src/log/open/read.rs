@@ -9,7 +9,7 @@ use factlog_codec::Position;
 use super::facts::{
     Ground, check_drift, damage_of, gather_with, read_begin, read_names, report_of,
 };
-use super::make_shared;
+use super::{make_shared, refuse_file};
 use crate::log::cursor::Log;
 use crate::log::disk::{Directory, DiskIo, read_cursors};
 use crate::log::error::OpenError;
@@ -26,6 +26,7 @@ const LOOKS: u32 = 100;
 /// Opens for reading only. Writes nothing.
 pub(super) fn open(root: &Path, mut options: Options, depth: Depth) -> Result<Log, OpenError> {
     let began = Instant::now();
+    refuse_file(root)?;
     let directory = Directory::new(root, DiskIo::default());
     // Before the log: what a cursor elsewhere has saved by now is there when the log is looked at.
     let cursors = read_cursors(&directory, false)

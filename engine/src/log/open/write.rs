@@ -11,8 +11,8 @@ use super::facts::{
     check_drift, check_file_system, damage_of, depth, gather_with, new_manifest, read_begin,
     read_names, report_of,
 };
-use super::make_shared;
 use super::take_up::{Taken, open_prepared, take_up};
+use super::{make_shared, refuse_file};
 use crate::log::clock::{CounterClock, FrameClock};
 use crate::log::conductor::{Conductor, Plan};
 use crate::log::disk::{Directory, DiskIo, Lock, LockError, Slots, read_cursors};
@@ -40,6 +40,7 @@ const fn first(bits: u8) -> Position {
 pub(super) fn open(root: &Path, mut options: Options, bits: u8) -> Result<Writer, OpenError> {
     let began = Instant::now();
     prepare_fences();
+    refuse_file(root)?;
     let directory = Directory::new(root, DiskIo::new(options.observer.take()));
     let ground = check_file_system(root, &options)?;
     let io = |action| move |source| OpenError::Io(IoError::new(action, root, source));
