@@ -30,8 +30,8 @@
 //!
 //! Where to read on:
 //!
-//! - [`guide`]: events, versions, aggregates, reading state, snapshots, testing, determinism,
-//!   following, a page for each
+//! - [`guide`]: events, versions, aggregates, reading state, snapshots, time travel, forks, testing,
+//!   determinism, following, a page for each
 //! - [`event`], [`value`], [`vocabulary`], [`versions`]: what is stored, and how it is read
 //! - [`Options`]: opening; [`Writer`] and [`Transaction`]: appending; [`Log`] and [`Cursor`]:
 //!   reading
@@ -68,12 +68,13 @@ pub use factlog_codec::types::{
     Upcasts, Value, ViewError, Vocabulary, render,
 };
 pub use factlog_codec::{
-    Ancestor, CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName,
+    Ancestor, BlockError, CatalogError, CommandItem, CommandItemError, CommandOutcome, CursorName,
     CursorNameError, CursorPlace, CursorSlotError, Encoding, Epoch, ExtensionError, FollowEnd,
-    FollowMessageError, FollowRefusal, FrameError, HeaderError, HistoryId, ItemError, Key, LogId,
-    ManifestError, MetadataTooLong, Place, Position, SealError, SegOpenError, SegmentId, Sequence,
-    Source, Stop, StopReason, StreamItemError, StreamKey, StreamKeyError, StreamNumber,
-    StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value, versions, vocabulary,
+    FollowMessageError, FollowRefusal, FrameError, HeaderError, HistoryId, IndexError, ItemError,
+    Key, LogId, ManifestError, MetadataTooLong, Place, Position, SealError, SegOpenError,
+    SegmentId, Sequence, SnapshotError, Source, Stop, StopReason, StreamItemError, StreamKey,
+    StreamKeyError, StreamNumber, StreamVersion, TypeItemError, TypeNumber, WriteWay, event, value,
+    versions, vocabulary,
 };
 pub use image::{
     AsOf, Basis, Change, DiffError, Drift, History, HistoryBuilder, HistoryCounts, HistoryError,
@@ -87,16 +88,19 @@ pub use image::{
 pub use log::EventStream;
 pub use log::{
     AccessError, Answer, AppendError, AttachError, Backup, BackupError, BackupProgress, Batch,
-    BecomesDurable, Caused, Clock, CommandFailed, CommitAlign, Conversation, CorrectionFault,
-    Corrections, Cursor, CursorFault, Cut, Damage, DamageReason, DiskObserver, DiskOperation,
-    Draft, Drafts, Durability, EventRef, Expected, Fact, Fed, Feed, FeedError, FeedProgress,
-    FileSystem, FollowError, FollowProgress, Follower, Following, Fork, ForkError, Forked, Hole,
-    InstanceSuspended, IoError, ItemFault, Log, LogType, Meta, NamedCursor, NamedPlace, NotWriter,
-    OpenError, OptionError, Options, Producer, ReadError, Readable, Receipt, Recovery,
-    RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal, Refused, Remedy, Rerun,
-    RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport, Salvaged, SaveError,
-    SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress, ScrubReason,
-    ScrubReport, ScrubStop, SeekError, SnapshotFailed, Start, Stats, StreamCursor, StreamHistory,
-    SubmitError, SyncError, SystemClock, ThreadOptions, Transaction, Turn, WaitStrategy, Waited,
-    WhatIf, WhatIfError, Witness, Writer, WriterThread, check_schema,
+    BecomesDurable, Caused, Clock, CommandFailed, CommandFailedView, CommitAlign, Conversation,
+    CorrectionFault, Corrections, Cursor, CursorFault, Cut, Damage, DamageReason, DiskObserver,
+    DiskOperation, Draft, Drafts, Durability, EventRef, Expected, Fact, Fed, Feed, FeedError,
+    FeedProgress, FileSystem, FollowError, FollowProgress, Follower, Following, Fork, ForkError,
+    Forked, Hole, InstanceSuspended, InstanceSuspendedView, IoError, ItemFault, Log, LogType, Meta,
+    NamedCursor, NamedPlace, NotWriter, OpenError, OptionError, Options, Producer, ReadError,
+    Readable, Receipt, Recovery, RecoveryOutcome, RecoveryProgress, RecoveryReport, Refusal,
+    Refused, Remedy, Rerun, RetainError, Retained, Retention, Salvage, SalvageError, SalvageReport,
+    Salvaged, SaveError, SchemaChange, SchemaError, Scrub, ScrubError, ScrubFinding, ScrubProgress,
+    ScrubReason, ScrubReport, ScrubStop, SeekError, SnapshotFailed, SnapshotFailedView, Start,
+    Stats, StreamCursor, StreamHistory, SubmitError, SyncError, SystemClock, ThreadOptions,
+    Transaction, Turn, WaitStrategy, Waited, WhatIf, WhatIfError, Witness, Writer, WriterThread,
+    check_schema,
 };
+/// Of the crate `uuid`: what a field or a key can be.
+pub use uuid::Uuid;

@@ -16,6 +16,7 @@
 //! - `taker`: the snapshot that is being taken
 //! - `trail`: hashes of an image at every so many events, and where two such trails part
 //! - `replica`: an image on a thread of its own, which follows the log
+//! - `restart`: what somebody began with, for people
 
 mod basis;
 mod fold;
@@ -28,6 +29,7 @@ mod looking;
 mod ordered;
 mod patch;
 mod replica;
+mod restart;
 mod snapshot;
 mod state;
 mod suspension;

@@ -101,7 +101,10 @@ pub use error::{
     AccessError, AppendError, CorrectionFault, OpenError, OptionError, ReadError, RetainError,
     SeekError, SyncError,
 };
-pub use failure::{CommandFailed, InstanceSuspended, SnapshotFailed};
+pub use failure::{
+    CommandFailed, CommandFailedView, InstanceSuspended, InstanceSuspendedView, SnapshotFailed,
+    SnapshotFailedView,
+};
 pub(crate) use fault::message;
 pub use fault::{CursorFault, IoError, ItemFault};
 pub use follow::{

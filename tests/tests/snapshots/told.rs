@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use factlog::{
-    Aggregate, Context, Engine, Events, SnapshotFailed, SnapshotTrouble, Snapshots, Start, State,
-    StoredState,
+    Aggregate, Context, Engine, Events, PassedOverReason, SnapshotFailed, SnapshotTrouble,
+    Snapshots, Start, State, StoredState,
 };
 use factlog_tests::{Random, scratch};
 
@@ -173,4 +173,40 @@ fn can_a_state_with_very_long_lists_be_stored() {
     let found = engine.ask::<Book, _>(7_u64, look).expect("a state");
     assert_eq!(found, (1_000_000, Some("249999".to_owned())));
     engine.close().expect("closes");
+}
+
+/// What an engine began with, in a line.
+#[test]
+fn is_it_told_what_an_engine_began_with() {
+    let (directory, taken) = with_snapshot();
+    let engine = open(directory.path());
+    let (folded, said) = (engine.restart().folded, engine.restart().to_string());
+    let expected = format!("began with the snapshot as of event {taken}, {folded} events folded");
+    assert_eq!(said, expected);
+    engine.close().expect("closes");
+    fs::write(files(directory.path()).pop().expect("one"), b"no snapshot").expect("written");
+    let engine = open(directory.path());
+    let said = engine.restart().to_string();
+    let why = format!("; the snapshot as of event {taken} is passed over: ");
+    assert!(said.starts_with("began without a snapshot, ") && said.contains(&why), "{said}");
+    // The payload of reasons, and of facts, has a name here.
+    let named = |reason: &PassedOverReason| match reason {
+        PassedOverReason::Damaged(error) => {
+            let error: &factlog::SnapshotError = error;
+            error.to_string()
+        }
+        PassedOverReason::Index(error) => {
+            let error: &factlog::IndexError = error;
+            error.to_string()
+        }
+        PassedOverReason::Instances(error) => {
+            let error: &factlog::BlockError = error;
+            error.to_string()
+        }
+        other => other.to_string(),
+    };
+    let reason = &engine.restart().passed_over[0].reason;
+    assert!(said.contains(&named(reason)), "{said}");
+    let key: factlog::Uuid = factlog::Uuid::nil();
+    assert!(factlog::StreamKey::new("purse", key).is_ok());
 }
