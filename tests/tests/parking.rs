@@ -63,7 +63,7 @@ fn is_a_parked_cursor_woken_for_each_event() {
 
 #[test]
 fn are_all_woken_by_publication_and_by_the_end() {
-    for poisoned in [false, true] {
+    for dropped in [false, true] {
         let (_directory, mut writer) = open();
         let log = writer.log();
         let asleep = AtomicU64::new(0);
@@ -88,7 +88,7 @@ fn are_all_woken_by_publication_and_by_the_end() {
             while asleep.load(Ordering::SeqCst) < 40 {
                 thread::yield_now();
             }
-            if poisoned {
+            if dropped {
                 drop(writer);
             } else {
                 writer.close().expect("closed");
