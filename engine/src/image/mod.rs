@@ -16,6 +16,7 @@
 //! - `taker`: the snapshot that is being taken
 //! - `trail`: hashes of an image at every so many events, and where two such trails part
 //! - `replica`: an image on a thread of its own, which follows the log
+//! - `replica_error`: why it does not show what was asked for
 //! - `restart`: what somebody began with, for people
 
 mod basis;
@@ -29,6 +30,7 @@ mod looking;
 mod ordered;
 mod patch;
 mod replica;
+mod replica_error;
 mod restart;
 mod snapshot;
 mod state;
@@ -48,7 +50,8 @@ pub(crate) use instances::{Folded, Instances, Unseen};
 pub(crate) use looking::{Looking, address};
 pub use patch::{Change, DiffError, InstanceDiff, Patch, Presence};
 pub(crate) use replica::Taking as ReplicaTaking;
-pub use replica::{Replica, ReplicaBuilder, ReplicaError};
+pub use replica::{Replica, ReplicaBuilder};
+pub use replica_error::ReplicaError;
 pub(crate) use snapshot::{Base, Records, SectionOf, Snapshot, find as find_snapshot, find_whole};
 pub use snapshot::{
     PassedOver, PassedOverReason, Restart, SnapshotTaken, SnapshotTrouble, Snapshots, StoredState,

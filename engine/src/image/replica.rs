@@ -7,20 +7,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use factlog_codec::types::Event;
-use factlog_codec::{Sequence, StreamKey, StreamKeyError, StreamVersion};
+use factlog_codec::{Sequence, StreamKey, StreamVersion};
 
 use super::basis::Basis;
 use super::fold::{fold, suspend_dropped};
 use super::hash::{StateHash, StateHashError};
 use super::images::Images;
 use super::instances::Unseen;
-use super::looking::{LOOKING, Looking, address};
+use super::looking::{Looking, address};
+use super::replica_error::ReplicaError;
 use super::snapshot::{
     PassedOverReason, Restart, Snapshot, SnapshotTaken, SnapshotTrouble, Snapshots,
     find as find_snapshot,
 };
 use super::state::{InstanceKey, State};
-use super::suspension::Suspension;
 use super::taker::{Beside, Pen, Settled, Taker, Telling, Told};
 use crate::log::{
     Cursor, Entry, IoError, Log, ReadError, SeekError, SnapshotFailed, Start, WaitStrategy, Waited,
@@ -40,41 +40,6 @@ const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// Items after which readers get their turn, at the end of a frame.
 const AT_ONCE: usize = 4096;
-
-/// Why a replica does not show what was asked for.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ReplicaError {
-    /// It had not come so far when the time ran out: where it is.
-    Behind(Sequence),
-    /// It cannot read the log any more: why, and where it is.
-    Stopped(String, Sequence),
-    /// It was not given this kind of state.
-    NoKind(&'static str),
-    /// The instance is suspended.
-    Suspended(Suspension),
-    /// The key cannot name a stream.
-    Key(StreamKeyError),
-    /// It was asked from inside a look at the same replica, which would wait for itself.
-    Looking,
-}
-
-impl fmt::Display for ReplicaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Behind(at) => {
-                write!(f, "the replica is at event {at}: ask again, or wait longer")
-            }
-            Self::Stopped(why, at) => write!(f, "the replica stopped at event {at}: {why}"),
-            Self::NoKind(name) => write!(f, "the replica does not hold `{name}`: add it first"),
-            Self::Suspended(why) => why.fmt(f),
-            Self::Key(error) => error.fmt(f),
-            Self::Looking => write!(f, "{LOOKING}"),
-        }
-    }
-}
-
-impl std::error::Error for ReplicaError {}
 
 #[derive(Default)]
 struct Progress {
