@@ -1,4 +1,4 @@
-//! Observers of a log's disk: one that fails operations, one that holds some of them back.
+//! A gate, and observers of a log's disk: one that fails operations, one that holds some of them back.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,29 +41,61 @@ impl DiskObserver for Interrupt {
     }
 }
 
+/// Where threads stand until it is opened, for good.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// Whether it is open, and how many have come to it.
+    state: Mutex<(bool, u64)>,
+    change: Condvar,
+}
+
+impl Gate {
+    /// One that is shut.
+    pub const fn new() -> Self {
+        Self { state: Mutex::new((false, 0)), change: Condvar::new() }
+    }
+
+    /// Goes through, once it is open.
+    pub fn pass(&self) {
+        self.wait(|state| state.1 += 1, |(open, _)| open);
+    }
+
+    /// Waits until somebody has come to it.
+    pub fn wait_reached(&self) {
+        self.wait(|_| (), |(_, came)| came > 0);
+    }
+
+    /// Opens it.
+    pub fn open(&self) {
+        self.wait(|state| state.0 = true, |_| true);
+    }
+
+    fn wait(&self, change: impl FnOnce(&mut (bool, u64)), until: impl Fn((bool, u64)) -> bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        self.change.notify_all();
+        while !until(*state) {
+            state = self.change.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// Holds back the SEALs of segments of 4 MiB, and with them the syncs in the background: nothing
 /// becomes durable by itself.
 #[derive(Debug, Default)]
-pub struct SealHeld {
-    released: Mutex<bool>,
-    change: Condvar,
-}
+pub struct SealHeld(Gate);
 
 impl SealHeld {
     /// Lets them go.
     pub fn release(&self) {
-        *self.released.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.change.notify_all();
+        self.0.open();
     }
 }
 
 impl DiskObserver for SealHeld {
     fn before(&self, operation: &DiskOperation<'_>) -> io::Result<()> {
         if matches!(operation, DiskOperation::Write(_, offset, _) if *offset == (4 << 20) - 4096) {
-            let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
-            while !*released {
-                released = self.change.wait(released).unwrap_or_else(PoisonError::into_inner);
-            }
+            self.0.pass();
         }
         Ok(())
     }

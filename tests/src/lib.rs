@@ -25,7 +25,7 @@ pub mod surgery;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use interrupt::{Interrupt, SealHeld};
+pub use interrupt::{Gate, Interrupt, SealHeld};
 pub use scratch::{SCRATCH, in_memory, scratch};
 pub use seen::{Seen, read_all, read_from, small};
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use factlog::{
     OpenError, Options, Retention, Sequence, Start, StreamKey, ThreadOptions, Writer,
 };
 use factlog_tests::named::{append, cursor_path, fill, next, read, saved};
-use factlog_tests::small;
+use factlog_tests::{Gate, small};
 
 static BLOCK: EventType = EventType::opaque("block", 1);
 const LONG: Duration = Duration::from_secs(60);
@@ -288,27 +288,14 @@ fn is_who_holds_at_the_last_moment_named() {
 /// Holds an archive back until it is let go, and panics in the writer's thread when that syncs.
 #[derive(Debug, Default)]
 struct Held {
-    /// Whether it has begun, and whether it may go on.
-    state: Mutex<(bool, bool)>,
-    change: Condvar,
+    gate: Gate,
     panics: AtomicBool,
-}
-
-impl Held {
-    fn turn(&self, change: impl FnOnce(&mut (bool, bool)), wanted: impl Fn((bool, bool)) -> bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        self.change.notify_all();
-        while !wanted(*state) {
-            state = self.change.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
 }
 
 impl DiskObserver for Held {
     fn before(&self, operation: &DiskOperation<'_>) -> io::Result<()> {
         match operation {
-            DiskOperation::Link(..) => self.turn(|state| state.0 = true, |(_, go_on)| go_on),
+            DiskOperation::Link(..) => self.gate.pass(),
             DiskOperation::Sync(_) if self.panics.load(Ordering::SeqCst) => {
                 assert!(thread::current().name() != Some("factlog-writer"), "on purpose");
             }
@@ -333,7 +320,7 @@ fn is_the_lock_kept_until_all_is_dropped() {
     let locked = || matches!(group().open(&path), Err(OpenError::Locked(_)));
     let (stayed, retained) = thread::scope(|scope| {
         let retaining = scope.spawn(|| service.retain(&retention));
-        held.turn(|_| (), |(begun, _)| begun);
+        held.gate.wait_reached();
         held.panics.store(true, Ordering::SeqCst);
         let answer = service.producer().submit(Opaque::new(&BLOCK, b"last"), LONG);
         drop(answer.expect("accepted").wait().expect_err("its thread panicked"));
@@ -344,7 +331,7 @@ fn is_the_lock_kept_until_all_is_dropped() {
             stayed = locked();
             thread::sleep(Duration::from_millis(5));
         }
-        held.turn(|state| state.1 = true, |_| true);
+        held.gate.open();
         (stayed, retaining.join().expect("no panic"))
     });
     assert!(stayed, "the lock was let go while segments were being dropped");

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use factlog::{
 };
 use factlog_codec::Manifest;
 use factlog_tests::surgery::{SegmentFile, manifest_path, used_segments};
-use factlog_tests::{read_all, small};
+use factlog_tests::{Gate, read_all, small};
 
 static NOTE: EventType = EventType::opaque("note", 1);
 const SOON: Duration = Duration::from_secs(60);
@@ -274,28 +274,12 @@ fn does_another_way_of_writing_begin_with_another_segment() {
 
 /// Archiving takes as long as it is told to.
 #[derive(Debug, Default)]
-struct SlowArchive {
-    /// Whether it has begun, and whether it may come to its end.
-    state: Mutex<(bool, bool)>,
-    change: Condvar,
-}
-
-impl SlowArchive {
-    /// Changes the state, and waits until it is as wanted.
-    fn turn(&self, change: impl FnOnce(&mut (bool, bool)), wanted: impl Fn((bool, bool)) -> bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        self.change.notify_all();
-        while !wanted(*state) {
-            state = self.change.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
+struct SlowArchive(Gate);
 
 impl DiskObserver for SlowArchive {
     fn before(&self, operation: &DiskOperation<'_>) -> io::Result<()> {
         if matches!(operation, DiskOperation::Link(..)) {
-            self.turn(|state| state.0 = true, |(_, released)| released);
+            self.0.pass();
         }
         Ok(())
     }
@@ -321,7 +305,7 @@ fn does_an_archive_that_is_slow_keep_nothing_from_becoming_durable() {
         let retention = Retention::keep_segments(1).archive(directory.path().join("archive"));
         let (durable, retained) = thread::scope(|scope| {
             let retaining = scope.spawn(|| service.retain(&retention));
-            slow.turn(|_| (), |(begun, _)| begun);
+            slow.0.wait_reached();
             // Longer than a log is at rest before the manifest is to say so.
             thread::sleep(Duration::from_millis(1_300));
             let wanted = log.visible().0.after(1);
@@ -331,7 +315,7 @@ fn does_an_archive_that_is_slow_keep_nothing_from_becoming_durable() {
                 thread::sleep(Duration::from_millis(1));
             }
             let durable = submitted && log.durable().0 >= wanted;
-            slow.turn(|state| state.1 = true, |_| true);
+            slow.0.open();
             (durable, retaining.join().expect("no panic"))
         });
         assert!(durable, "{witness:?}: it waited for the archive");

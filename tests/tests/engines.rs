@@ -7,8 +7,8 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use factlog::{
     Start, State, WaitStrategy, Waited,
 };
 use factlog_tests::surgery::wait_for_segments;
-use factlog_tests::{Random, scratch, small};
+use factlog_tests::{Gate, Random, scratch, small};
 
 #[factlog::event(name = "add", version = 1)]
 struct Add {
@@ -66,45 +66,10 @@ impl Aggregate for Counter {
         context: &mut Context<'_, Self>,
     ) -> Result<Events<CounterEvent>, String> {
         if amount == WAITS {
-            GATE.stop_here();
+            GATE.pass();
         }
         context.reply(self.sum);
         Ok(Events::one(Added { amount }))
-    }
-}
-
-/// Where somebody waits until it is opened.
-#[derive(Debug)]
-struct Gate {
-    state: Mutex<(bool, u64)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    const fn new() -> Self {
-        Self { state: Mutex::new((false, 0)), changed: Condvar::new() }
-    }
-
-    fn stop_here(&self) {
-        let mut state = self.state.lock().expect("no panic");
-        state.1 += 1;
-        self.changed.notify_all();
-        while !state.0 {
-            state = self.changed.wait(state).expect("no panic");
-        }
-    }
-
-    /// Until somebody stands there.
-    fn wait_for_one(&self) {
-        let mut state = self.state.lock().expect("no panic");
-        while state.1 == 0 {
-            state = self.changed.wait(state).expect("no panic");
-        }
-    }
-
-    fn open(&self) {
-        self.state.lock().expect("no panic").0 = true;
-        self.changed.notify_all();
     }
 }
 
@@ -130,7 +95,7 @@ impl DiskObserver for StopsAt {
             _ => return Ok(()),
         };
         if kind == self.kind && self.armed.swap(0, Ordering::SeqCst) == 1 {
-            self.gate.stop_here();
+            self.gate.pass();
         }
         Ok(())
     }
@@ -155,7 +120,7 @@ fn does_an_engine_that_stands_still_hinder_no_other() {
     };
     let engines: Vec<_> = (0..4).map(open).collect();
     let stopped = engines[0].send::<Counter>(0, Add { amount: WAITS }).expect("sent");
-    GATE.wait_for_one();
+    GATE.wait_reached();
     for key in (0..400).filter(|key| key % 4 != 0) {
         let accepted =
             of(key, &engines).call::<Counter>(key, Add { amount: key }).expect("accepted");
@@ -201,7 +166,7 @@ fn does_a_disk_that_does_not_answer_hinder_its_own_engine_only() {
                     client.call::<Counter>(number % 7, Add { amount: number }).expect("accepted");
                 }
             });
-            stops.gate.wait_for_one();
+            stops.gate.wait_reached();
             for key in 0..300 {
                 quick.call::<Counter>(key, Add { amount: 1 }).expect("accepted");
             }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use factlog::{
     AppendError, Clock, Draft, Encode, EncodeError, EventType, Expected, Options, Refusal, Scratch,
     Sequence, Start, StreamKey, StreamVersion, SubmitError, ThreadOptions, WaitStrategy,
 };
-use factlog_tests::small;
+use factlog_tests::{Gate, small};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -44,33 +44,7 @@ impl Encode for Odd {
     }
 }
 
-/// Holds the writer's thread until it is opened.
-#[derive(Default)]
-struct Gate {
-    open: Mutex<bool>,
-    changed: Condvar,
-    reached: AtomicBool,
-}
-
-impl Gate {
-    fn pass(&self) {
-        self.reached.store(true, Ordering::SeqCst);
-        let mut open = self.open.lock().expect("the gate");
-        while !*open {
-            open = self.changed.wait(open).expect("the gate");
-        }
-    }
-    fn open(&self) {
-        *self.open.lock().expect("the gate") = true;
-        self.changed.notify_all();
-    }
-    fn wait_reached(&self) {
-        while !self.reached.load(Ordering::SeqCst) {
-            thread::yield_now();
-        }
-    }
-}
-
+/// Holds the writer's thread until the gate is opened.
 struct Held(Arc<Gate>);
 
 impl Encode for Held {
